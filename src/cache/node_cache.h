@@ -1,0 +1,85 @@
+#pragma once
+// The node cache: files assembled from verified chunks of an upstream tier, identical files stored
+// once, and one tree of hard links per volume version.
+//
+//   <root>/files/aa/<digest>.<mode>    complete, fsynced; the name is the digest of the content as
+//                                      manifests name it (chunk or chunkmap digest) and its mode
+//   <root>/partial/<digest>            being assembled, with <digest>.map, a durable bitmap
+//   <root>/trees/<manifest>/root/…     hard links, directories, symbolic links
+//   <root>/trees/<manifest>/manifest   the stored manifest; written last: a tree without is not
+//   there
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/context.h"
+#include "base/executor.h"
+#include "base/result.h"
+#include "model/manifest.h"
+#include "os/fs.h"
+#include "store/object_store.h"
+
+namespace bdn::cache {
+
+struct FillProgress {
+  std::string phase;  // "manifest", "fetching", "linking", "ready"
+  std::uint64_t files = 0;
+  std::uint64_t files_done = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_reused = 0;  // files or chunks that were here already
+  double rate = 0;
+};
+
+struct NodeCacheOptions {
+  std::uint64_t capacity_bytes = 0;  // 0: all of the disk but reserve_bytes
+  std::uint64_t reserve_bytes = 1ull << 30;
+  std::size_t parallel = 8;
+  std::uint64_t memory_bytes_max = 512ull << 20;
+};
+
+// A version that is complete on this node and may not be evicted while the lease lives.
+class TreeLease {
+ public:
+  virtual ~TreeLease() = default;
+  virtual const crypto::Digest& manifest() const = 0;
+  virtual std::string path() const = 0;  // absolute, of the tree's root directory
+};
+
+struct TreeInfo {
+  crypto::Digest manifest;
+  std::uint64_t bytes = 0;
+  std::uint64_t files = 0;
+  WallTime last_used;
+  int leases = 0;
+};
+
+class NodeCache {
+ public:
+  virtual ~NodeCache() = default;
+  // Makes the version complete on this node (or finds it so) and leases it. One fill per version
+  // and per file, however many ask. Capacity is reserved before the first byte; what is leased is
+  // never evicted. Errors: kNotFound, kCorrupt, kResourceExhausted (says how much is needed and
+  // what holds the
+  //         rest), kUnavailable, kTimeout, kCancelled. Whole chunks stay for the next attempt.
+  virtual Result<std::unique_ptr<TreeLease>> Acquire(
+      const Context& ctx,
+      const store::Scope& scope,
+      const crypto::Digest& manifest,
+      const std::function<void(const FillProgress&)>& progress) = 0;
+  virtual Result<std::vector<TreeInfo>> List() = 0;
+  // Frees at least `bytes` from what is not leased, least recently used first; returns bytes freed
+  // (or that would be freed: `dry_run`).
+  virtual Result<std::uint64_t> Evict(std::uint64_t bytes, bool dry_run) = 0;
+};
+
+// Opens the cache in `fs`: removes half-made trees, keeps complete files and partial ones.
+Result<std::unique_ptr<NodeCache>> OpenNodeCache(std::unique_ptr<os::Fs> fs,
+                                                 store::ObjectReader& upstream,
+                                                 Executor& fetchers,
+                                                 const Clock& clock,
+                                                 NodeCacheOptions options);
+
+}  // namespace bdn::cache

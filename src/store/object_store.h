@@ -1,0 +1,116 @@
+#pragma once
+// Where objects rest: the read interface that every tier offers, and the write half that the origin
+// adds.
+//
+// Implementations: DirectoryStore (store/directory_store.h), testing::MemoryStore,
+// testing::FaultyStore; all pass testing/object_store_conformance.h.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/context.h"
+#include "base/result.h"
+#include "crypto/digest.h"
+#include "net/http.h"
+#include "os/fs.h"
+
+namespace bdn::store {
+
+enum class ObjectKind : std::uint8_t { kChunk, kChunkmap, kManifest };
+
+// Who may share bytes: dedup and access go by organisation and namespace.
+struct Scope {
+  std::string org;
+  std::string ns;
+  friend auto operator<=>(const Scope&, const Scope&) = default;
+};
+
+// "bdn/<org>/<namespace>/objects/b3/aa/bb/<hex>"
+std::string FullKey(const Scope& scope, const crypto::Digest& digest);
+// "application/vnd.baseten.bdn.manifest.v1+zstd"
+std::string ContentType(ObjectKind kind, bool zstd);
+struct TypedContent {
+  ObjectKind kind;
+  bool zstd;
+};
+// Any other type is kUnsupported, never guessed.
+Result<TypedContent> ParseContentType(std::string_view type);
+
+struct ObjectInfo {
+  crypto::Digest digest;
+  ObjectKind kind = ObjectKind::kChunk;
+  bool zstd = false;
+  std::uint64_t stored_bytes = 0;  // as at rest: compressed where zstd
+  WallTime stored_at;
+};
+
+// An object opened for reading; stays readable when the object is deleted meanwhile.
+struct OpenObject {
+  ObjectInfo info;
+  std::unique_ptr<os::File> file;
+  std::uint64_t offset = 0;  // where the stored bytes begin in the file
+};
+
+using ByteSink = std::function<Status(std::span<const std::byte>)>;
+
+// Thread-safe. `Get` of a store that is a directory reads files; of a remote tier, HTTP.
+class ObjectReader {
+ public:
+  virtual ~ObjectReader() = default;
+  // The uncompressed bytes of a whole object, verified against its digest *before* Get returns
+  // success; `sink` may have seen them already, so it must not publish before that.
+  // Errors: kNotFound, kCorrupt (digest or kind differ), kUnavailable, kTimeout, kCancelled.
+  virtual Status Get(const Context& ctx,
+                     const Scope& scope,
+                     ObjectKind kind,
+                     const crypto::Digest& digest,
+                     const ByteSink& sink) = 0;
+};
+
+// The durable store. Put makes an object visible only complete, verified and durable.
+class ObjectStore : public ObjectReader {
+ public:
+  // Stores `bytes` (uncompressed), which must hash to `digest` (kCorrupt otherwise); manifests and
+  // chunkmaps are compressed at rest. Returns false when the object was there already (its age is
+  // renewed, so that a running GC spares it). After success the object survives a power cut.
+  // Errors: kResourceExhausted (disk full), kUnavailable.
+  virtual Result<bool> Put(const Context& ctx,
+                           const Scope& scope,
+                           ObjectKind kind,
+                           const crypto::Digest& digest,
+                           std::span<const std::byte> bytes) = 0;
+  // Renews the age of the object and tells whether it is there. (A mirror that reuses it must hold
+  // it against GC.)
+  virtual Result<bool> Touch(const Context& ctx,
+                             const Scope& scope,
+                             const crypto::Digest& digest) = 0;
+  virtual Result<ObjectInfo> Stat(const Context& ctx,
+                                  const Scope& scope,
+                                  const crypto::Digest& digest) = 0;
+  // For serving: kUnsupported where a store has no files.
+  virtual Result<OpenObject> Open(const Context& ctx,
+                                  const Scope& scope,
+                                  const crypto::Digest& digest) = 0;
+  // Every object of every scope, in no order.
+  virtual Status List(const Context& ctx,
+                      const std::function<Status(const Scope&, const ObjectInfo&)>& visit) = 0;
+  // Deleting what is not there is success.
+  virtual Status Delete(const Context& ctx, const Scope& scope, const crypto::Digest& digest) = 0;
+  // Removes what crashed writers left, older than `age`; returns bytes freed. `dry_run` only
+  // counts.
+  virtual Result<std::uint64_t> Sweep(const Context& ctx, Duration age, bool dry_run) = 0;
+};
+
+// The whole object in memory; kResourceExhausted when larger than `bytes_max`.
+Result<std::string> GetAll(const Context& ctx,
+                           ObjectReader& store,
+                           const Scope& scope,
+                           ObjectKind kind,
+                           const crypto::Digest& digest,
+                           std::uint64_t bytes_max);
+
+}  // namespace bdn::store

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -51,10 +52,13 @@ struct Url {
   // scheme, host and effective port: who gets to see a credential
   bool SameOrigin(const Url& other) const;
 };
-// kInvalidArgument for another scheme, user information, a fragment, control characters, blanks or
-// a bad port.
+// The longest URL that we read; signed URLs with session tokens reach about 6 KiB.
+inline constexpr std::size_t kUrlBytesMax = 32 * 1024;
+// kInvalidArgument for another scheme, user information, a fragment, control characters, blanks, a
+// host that is neither a plain ASCII name nor an address, a bad port or more than kUrlBytesMax.
 Result<Url> ParseUrl(std::string_view text);
-// Resolves a Location header or a Link target against `base` by RFC 3986 §5.2, query included.
+// Resolves a Location header or a Link target against `base` by RFC 3986 §5.2, query included. A
+// fragment is dropped: it never goes on the wire. Errors as ParseUrl.
 Result<Url> ResolveUrl(const Url& base, std::string_view reference);
 // "https://host/path" without the query: signed URLs are bearer secrets (for logs and errors).
 std::string RedactUrl(std::string_view url);
@@ -72,20 +76,28 @@ struct ByteRange {
 
 struct HttpRequest {
   std::string method = "GET";
-  Url url;
-  Headers headers;  // without Host, Content-Length, Connection
-  std::string body;
+  Url url = {};
+  Headers headers = {};  // without Host, Content-Length, Connection
+  std::string body = {};
   struct Limits {
     Duration connect_timeout = std::chrono::seconds(10);
     // No byte for this long (from sending the request on) is kTimeout.
     Duration stall_timeout = std::chrono::seconds(30);
-  } limits;
+  } limits = {};
 };
 
 struct ResponseHead {
   int status = 0;
-  Headers headers;
+  Headers headers = {};
 };
+
+// What every Transport demands of a request, so that a test double refuses what the wire would:
+// kInvalidArgument for a method or header name that is no token, a line break in a value, or a
+// header that the transport writes itself (Host, Content-Length, Connection, Transfer-Encoding).
+Status ValidateRequest(const HttpRequest& request);
+
+// "GET https://host/path": how errors name a request. Never the query.
+std::string DescribeRequest(const HttpRequest& request);
 
 // Receives one response. OnHead comes first, once; its error (or Write's) ends the transfer and is
 // what Fetch returns.
@@ -112,8 +124,8 @@ class Transport {
 
 struct HttpResponse {
   int status = 0;
-  Headers headers;
-  std::string body;
+  Headers headers = {};
+  std::string body = {};
 };
 
 // The whole response in memory; kResourceExhausted when the body is larger than `body_bytes_max`.
@@ -127,7 +139,8 @@ struct RedirectPolicy {
   int hops_max = 10;
   // Removed when a hop leaves the origin (scheme, host, port) that the request was made for, and
   // never put back.
-  std::vector<std::string> credential_headers = {"Authorization", "Cookie", "X-Api-Key"};
+  std::vector<std::string> credential_headers = {"Authorization", "Cookie", "Proxy-Authorization",
+                                                 "X-Amz-Security-Token", "X-Api-Key"};
 };
 // Where a redirect response leads: 301, 302, 303, 307, 308 with a Location; nullopt for any other
 // response. https to http, too many hops and a bad Location are errors (kPermissionDenied,
@@ -145,7 +158,7 @@ Status FetchFollowing(const Context& ctx,
                       ResponseSink& sink,
                       std::vector<ResponseHead>* heads = nullptr);
 
-// "bytes 0-99/1000" → range and total; nullopt when malformed or total is unknown.
+// "bytes 0-99/1000" (RFC 9110 §14.4) → range and total; nullopt when malformed or total is unknown.
 struct ContentRange {
   ByteRange range;
   std::uint64_t total = 0;
@@ -153,7 +166,8 @@ struct ContentRange {
 std::optional<ContentRange> ParseContentRange(std::string_view value);
 // RFC 8288 Link: the target of rel="next", unresolved.
 std::optional<std::string> NextLink(const Headers& headers);
-// Retry-After: seconds or an HTTP date, against `now`.
+// Retry-After: seconds or an HTTP date, against `now`; between 0 and kRetryAfterMax.
+inline constexpr std::chrono::hours kRetryAfterMax{24};
 std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, WallTime now);
 
 }  // namespace bdn::net

@@ -75,6 +75,38 @@ std::string SerializeJson(const json::value& value) {
   return json::serialize(value);
 }
 
+void AppendJsonString(std::string& out, std::string_view text) {
+  out += '"';
+  std::size_t done = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    out += text.substr(done, i - done);
+    done = i + 1;
+    switch (text[i]) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        out += fmt::format("\\u{:04x}", byte);
+    }
+  }
+  out += text.substr(done);
+  out += '"';
+}
+
 Error JsonView::Expected(std::string_view what) const {
   return Error(Code::kInvalidArgument,
                fmt::format("{} must be {}, not {}", path_.empty() ? "the JSON value" : path_, what,

@@ -26,6 +26,8 @@ Result<boost::json::value> ParseJson(std::string_view text, const JsonLimits& li
 
 // Minified, on one line, keys in insertion order, not ended by a newline.
 std::string SerializeJson(const boost::json::value& value);
+// Appends `text` as a JSON string with its quotes. `text` is UTF-8; it is not checked.
+void AppendJsonString(std::string& out, std::string_view text);
 
 // A value together with its path in the document ("resolved.target.relative_key"), for readers of
 // API bodies. Borrows the value. Every error is kInvalidArgument and names the path.

@@ -31,6 +31,18 @@ TEST(Json, RefusesWhatIsNotExactlyOneStrictValue) {
   }
 }
 
+TEST(Json, AppendedStringsParseBackToThemselves) {
+  std::string text;
+  for (int c = 0; c < 128; ++c) text += static_cast<char>(c);
+  text += "\xc3\xa9\xe2\x80\xa8";
+  std::string out;
+  AppendJsonString(out, text);
+  EXPECT_THAT(out, HasSubstr(R"(\u0000)"));
+  const auto back = ParseJson(out);
+  ASSERT_TRUE(back) << out;
+  EXPECT_EQ(back->as_string(), text);
+}
+
 TEST(Json, DepthAndSizeHaveLimits) {
   EXPECT_TRUE(ParseJson("[[1]]", {.depth_max = 2}));
   const auto deep = ParseJson("[[[1]]]", {.depth_max = 2});

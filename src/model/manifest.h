@@ -11,10 +11,11 @@
 
 namespace bdn::model {
 
-inline constexpr std::uint64_t kChunkBytes = 16ull
-                                             << 20;  // where we cut; readers accept any length
+// Where we cut files; readers accept any length.
+inline constexpr std::uint64_t kChunkBytes = 16ull << 20;
 inline constexpr std::uint64_t kManifestBytesMax = 512ull << 20;  // uncompressed
 inline constexpr std::size_t kManifestEntriesMax = 1'000'000;
+inline constexpr std::size_t kChunkmapChunksMax = 1'000'000;
 inline constexpr std::size_t kPathBytesMax = 4096;
 inline constexpr std::size_t kPathSegmentBytesMax = 255;
 inline constexpr int kSymlinkHopsMax = 40;
@@ -44,8 +45,9 @@ struct Provenance {
 };
 
 struct Manifest {
-  std::vector<ManifestEntry> entries;  // sorted by path when we write it
+  std::vector<ManifestEntry> entries;  // in the order of the manifest; we write them by path
   std::optional<Provenance> provenance;
+  // Bytes of all files, each link group once. WriteManifest computes it anew.
   std::uint64_t total_size = 0;
 };
 
@@ -63,7 +65,8 @@ struct Chunkmap {
 // "objects/b3/aa/bb/<hex>"
 std::string RelativeKey(const crypto::Digest& digest);
 
-// Canonical text: header, provenance, entries by path; the same manifest gives the same bytes.
+// Canonical text: header, provenance, entries by path (segment by segment: "a", "a/b", "a-b"); the
+// same manifest gives the same bytes.
 std::string WriteManifest(const Manifest& manifest);
 std::string WriteChunkmap(const Chunkmap& chunkmap);
 // Untrusted input: caps, every rule of the format, and containment (CheckTree) before anything is

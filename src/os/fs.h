@@ -81,6 +81,7 @@ struct DirEntry {
 class Fs {
  public:
   virtual ~Fs() = default;
+  // Only regular files open. `permissions` of what is made are cut by the process's umask.
   virtual Result<std::unique_ptr<File>> Open(std::string_view path,
                                              OpenMode mode,
                                              std::uint32_t permissions = 0644) = 0;
@@ -90,7 +91,9 @@ class Fs {
   // Removes a file or symbolic link.
   virtual Status Remove(std::string_view path) = 0;
   virtual Status RemoveDir(std::string_view path) = 0;
-  // Replaces `to` when it is a file. Atomic for observers; durable after SyncDir of both parents.
+  // Replaces `to` when it is a file (or both are directories and `to` is empty). Nothing happens
+  // when both name the same inode: then both names stay. Atomic for observers; durable after
+  // SyncDir of both parents.
   virtual Status Rename(std::string_view from, std::string_view to) = 0;
   // A second name for a file. kResourceExhausted when the inode has too many (EMLINK).
   virtual Status Link(std::string_view from, std::string_view to) = 0;
@@ -112,7 +115,9 @@ class Fs {
 
 // kInvalidArgument unless `path` is normalised as Fs demands.
 Status CheckPath(std::string_view path);
-// Makes every missing directory of `path`, durably when `sync`.
+// Makes every missing directory of `path`. With `sync`, success means that every name of it is
+// durable, also of directories that somebody else made; that costs one SyncDir a level, so make the
+// directories of a hot path once, when it is opened.
 Status MakeDirs(Fs& fs, std::string_view path, bool sync = false);
 Result<std::string> ReadFile(const Fs& fs, std::string_view path, std::uint64_t bytes_max);
 // Temporary file beside it, write, Sync, Rename, SyncDir: after success the new content survives a

@@ -3,12 +3,13 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "os/real_fs.h"
+#include "os/testing/faulty_fs.h"
 #include "os/testing/fs_conformance.h"
 #include "os/testing/memory_fs.h"
 #include "os/testing/temp_dir.h"
@@ -25,12 +26,15 @@ std::unique_ptr<Fs> MakeRealFs() {
   return fs ? *std::move(fs) : nullptr;
 }
 
-INSTANTIATE_TEST_SUITE_P(Fs,
-                         FsConformance,
-                         ::testing::Values(FsFactory{"Real", MakeRealFs},
-                                           FsFactory{"Memory",
-                                                     [] { return std::make_unique<MemoryFs>(); }}),
-                         [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Fs,
+    FsConformance,
+    ::testing::Values(FsFactory{"Real", MakeRealFs},
+                      FsFactory{"Memory", [] { return std::make_unique<MemoryFs>(); }},
+                      FsFactory{
+                          "Faulty",
+                          [] { return std::make_unique<FaultyFs>(std::make_unique<MemoryFs>()); }}),
+    [](const auto& test) { return test.param.name; });
 
 TEST(RandomName, Is16HexDigitsAndDiffers) {
   EXPECT_EQ(RandomName().size(), 16u);

@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "os/fs.h"
+#include "os/testing/fs_bytes.h"
 
 namespace bdn::os::testing {
 
@@ -23,10 +24,6 @@ struct FsFactory {
 };
 inline std::ostream& operator<<(std::ostream& out, const FsFactory& factory) {
   return out << factory.name;
-}
-
-inline std::span<const std::byte> AsBytes(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
 }
 
 class FsConformance : public ::testing::TestWithParam<FsFactory> {

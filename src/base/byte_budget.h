@@ -8,9 +8,10 @@
 
 namespace bdn {
 
-// Bounds the bytes held in memory by many workers. Acquire blocks until the bytes are free; first
-// come, first served, so that a large request is not starved by small ones. A request larger than
-// the whole budget is granted alone, when nothing else is held. Thread-safe.
+// Bounds the bytes held in memory by many workers. Acquire blocks until the bytes are free; one
+// waiter at a time is next, and nobody overtakes it, so a large request is not starved by small
+// ones. A request larger than the whole budget is granted alone, when nothing else is held.
+// Thread-safe.
 class ByteBudget {
  public:
   explicit ByteBudget(std::uint64_t limit_bytes) : limit_(limit_bytes) {}

@@ -8,6 +8,10 @@
 
 namespace bdn {
 
+namespace {
+constexpr std::size_t kTicketsMax = 64;
+}
+
 void NameThisThread(const std::string& name) {
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
 }
@@ -49,12 +53,14 @@ void ThreadPool::Run() {
   }
 }
 
-// Tasks wait here, not in the executor: the executor holds only tickets that say "run one task of
-// this group", so that the thread in Wait() can run them too.
+// Tasks wait here, not in the executor: the executor holds only a few tickets that say "run tasks
+// of this group", so that the thread in Wait() can run them too, and a group of very many tasks
+// never fills the executor's queue (a worker that posts to a full queue would wait for itself).
 struct TaskGroup::Shared {
   struct State {
     std::deque<Work> waiting;
     std::size_t running = 0;
+    std::size_t tickets = 0;  // posted to the executor and not yet ended
     std::optional<Error> first_error;
   };
   explicit Shared(const Context& parent) : context(parent.WithStop(stop.get_token())) {}
@@ -96,8 +102,21 @@ TaskGroup::~TaskGroup() {
 }
 
 void TaskGroup::Run(Work work) {
-  shared_->state.With([&](Shared::State& s) { s.waiting.push_back(std::move(work)); });
-  executor_.Post([shared = shared_] { shared->RunOne(); });
+  const bool post = shared_->state.With([&](Shared::State& s) {
+    s.waiting.push_back(std::move(work));
+    if (s.tickets >= kTicketsMax) return false;
+    s.tickets += 1;
+    return true;
+  });
+  if (!post) return;
+  executor_.Post([shared = shared_] {
+    while (shared->RunOne()) {
+    }
+    shared->state.With([](Shared::State& s) { s.tickets -= 1; });
+    // What came in between the last look and giving the ticket back.
+    while (shared->RunOne()) {
+    }
+  });
 }
 
 Status TaskGroup::Wait() {

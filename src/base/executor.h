@@ -56,7 +56,8 @@ class ThreadPool final : public Executor {
 
 // A set of tasks that all end before Wait() returns. The first error cancels the context of the
 // others and is what Wait() returns. The waiting thread runs tasks that no worker has taken yet, so
-// groups may nest on one pool without a deadlock.
+// groups may nest on one pool without a deadlock. A worker that takes up a group runs its tasks
+// until none waits.
 class TaskGroup {
  public:
   using Work = std::move_only_function<Status(const Context&)>;

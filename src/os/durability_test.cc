@@ -48,6 +48,15 @@ TEST(MemoryFs, ASyncedNameOfAnUnsyncedFileIsEmpty) {
   EXPECT_EQ(Content(disk, "f"), "");
 }
 
+TEST(MemoryFs, SyncAllKeepsEveryNameAndContent) {
+  MemoryFs disk;
+  ASSERT_TRUE(disk.MakeDir("d", 0755));
+  Create(disk, "d/f", "x");
+  ASSERT_TRUE(disk.SyncAll());
+  disk.DropUnsynced();
+  EXPECT_EQ(Content(disk, "d/f"), "x");
+}
+
 TEST(MemoryFs, ContentFallsBackToTheLastSync) {
   MemoryFs disk;
   {

@@ -106,6 +106,9 @@ class Fs {
                       const std::function<Status(const DirEntry&)>& visit) const = 0;
   // Makes the names in directory `path` durable.
   virtual Status SyncDir(std::string_view path) = 0;
+  // Makes everything written so far below the root durable, contents and names (syncfs(2): the
+  // whole file system). One call in place of a Sync per file where there are very many small ones.
+  virtual Status SyncAll() = 0;
   virtual Result<DiskSpace> Space() const = 0;
   // The absolute path of `path` on this machine, for mount(2) and messages; empty in memory.
   virtual std::string HostPath(std::string_view path) const = 0;

@@ -262,6 +262,12 @@ class RealFs final : public Fs {
     return Failed("sync directory", path);
   }
 
+  Status SyncAll() override {
+    const UniqueFd fd(::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd.get() < 0 || ::syncfs(fd.get()) != 0) return Failed("sync everything in", "");
+    return {};
+  }
+
   Result<DiskSpace> Space() const override {
     struct statvfs st = {};
     if (RetryEintr([&] { return ::fstatvfs(root_.get(), &st); }) != 0) {

@@ -195,6 +195,11 @@ Status FaultyFs::SyncDir(std::string_view path) {
   return inner_->SyncDir(path);
 }
 
+Status FaultyFs::SyncAll() {
+  BDN_TRY(plan_->Step("sync everything", ""));
+  return inner_->SyncAll();
+}
+
 Result<DiskSpace> FaultyFs::Space() const {
   BDN_TRY(plan_->Step("ask the free space", ""));
   return inner_->Space();

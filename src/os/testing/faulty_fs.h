@@ -65,6 +65,7 @@ class FaultyFs final : public Fs {
   Status List(std::string_view path,
               const std::function<Status(const DirEntry&)>& visit) const override;
   Status SyncDir(std::string_view path) override;
+  Status SyncAll() override;
   Result<DiskSpace> Space() const override;
   std::string HostPath(std::string_view path) const override;
 

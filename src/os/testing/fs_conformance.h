@@ -283,6 +283,7 @@ TEST_P(FsConformance, ListNamesEveryEntryWithItsType) {
   EXPECT_EQ(CodeOf(fs.List("x", [](const DirEntry&) { return Status(); })), Code::kNotFound);
   ASSERT_TRUE(fs.SyncDir(""));
   ASSERT_TRUE(fs.SyncDir("d"));
+  ASSERT_TRUE(fs.SyncAll());
 }
 
 TEST_P(FsConformance, ModesAndTimesAreKept) {

@@ -498,6 +498,20 @@ Status MemoryFs::SyncDir(std::string_view path) {
   });
 }
 
+Status MemoryFs::SyncAll() {
+  return disk_->state.With([](DiskState& disk) -> Status {
+    std::vector<InodePtr> todo{disk.root};
+    while (!todo.empty()) {
+      const InodePtr inode = todo.back();
+      todo.pop_back();
+      inode->synced_content = inode->content;
+      inode->synced_names = inode->names;
+      for (const auto& [name, child] : inode->names) todo.push_back(child);
+    }
+    return {};
+  });
+}
+
 Result<DiskSpace> MemoryFs::Space() const {
   return disk_->state.With([](const DiskState& disk) {
     const std::uint64_t total = disk.capacity_bytes != 0 ? disk.capacity_bytes : kUnlimitedBytes;

@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -48,6 +49,12 @@ class Guarded {
   bool Wait(std::stop_token stop, P ready) {
     std::unique_lock lock(mutex_);
     return changed_.wait(lock, std::move(stop), [&] { return ready(value_); });
+  }
+  // The same for at most `wait` of the machine's time; false also when that passed.
+  template <class Rep, class Period, class P>
+  bool WaitFor(std::stop_token stop, std::chrono::duration<Rep, Period> wait, P ready) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::move(stop), wait, [&] { return ready(value_); });
   }
   template <class P>
   void Wait(P ready) {

@@ -33,6 +33,9 @@ Status ValidateRequest(const HttpRequest& request) {
   if (!IsToken(request.method)) {
     return Error(Code::kInvalidArgument, "the HTTP method is not a token");
   }
+  if (request.method == "HEAD" && !request.body.empty()) {
+    return Error(Code::kInvalidArgument, DescribeRequest(request) + ": HEAD sends no body");
+  }
   constexpr std::string_view kOwn[] = {"Host", "Content-Length", "Connection", "Transfer-Encoding"};
   for (const auto& [name, value] : request.headers.fields()) {
     if (!IsToken(name)) {

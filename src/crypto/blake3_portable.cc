@@ -82,11 +82,5 @@ constexpr Kernel kKernel = {"portable", Compress, Blocks, Chunks, Parents};
 const Kernel& PortableKernel() {
   return kKernel;
 }
-const Kernel* Avx2Kernel() {
-  return nullptr;
-}
-const Kernel* Avx512Kernel() {
-  return nullptr;
-}
 
 }  // namespace bdn::crypto::blake3

@@ -11,12 +11,14 @@
 #include <gtest/gtest.h>
 
 #include "base/guarded.h"
+#include "net/testing/collecting_sink.h"
 #include "net/testing/raw_server.h"
 
 namespace bdn::net {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::CollectingSink;
 using testing::RawServer;
 
 CurlTransportOptions LoopbackAllowed() {
@@ -28,24 +30,6 @@ CurlTransportOptions LoopbackAllowed() {
 HttpRequest Get(const std::string& url) {
   return {.url = *ParseUrl(url)};
 }
-
-class Collect final : public ResponseSink {
- public:
-  Status OnHead(const ResponseHead& head) override {
-    heads.push_back(head);
-    return on_head ? on_head() : Status();
-  }
-  Status Write(std::span<const std::byte> bytes) override {
-    body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    largest_piece = std::max(largest_piece, bytes.size());
-    return on_write ? on_write() : Status();
-  }
-  std::function<Status()> on_head;
-  std::function<Status()> on_write;
-  std::vector<ResponseHead> heads;
-  std::string body;
-  std::size_t largest_piece = 0;
-};
 
 class CurlTransportTest : public ::testing::Test {
  protected:
@@ -65,7 +49,7 @@ class CurlTransportTest : public ::testing::Test {
 
   std::unique_ptr<Transport> transport_ = MakeCurlTransport(LoopbackAllowed());
   Context ctx_{RealClock()};
-  Collect sink_;
+  CollectingSink sink_;
 };
 
 TEST_F(CurlTransportTest, DeliversHeadAndBody) {
@@ -312,7 +296,7 @@ TEST_F(CurlTransportTest, TheContextsDeadlineEndsATransferThatStillMoves) {
     while (connection.Send(std::string(64 * 1024, 'x'))) {
     }
   });
-  Collect sink;
+  CollectingSink sink;
   sink.on_write = [&] {
     sink.body.clear();
     return Status();
@@ -400,7 +384,7 @@ TEST_F(CurlTransportTest, CallsBeyondTheHostsLimitWaitForTheirTurn) {
     std::vector<std::jthread> callers;
     for (int i = 0; i < 8; ++i) {
       callers.emplace_back([&] {
-        Collect sink;
+        CollectingSink sink;
         for (int n = 0; n < 10; ++n) {
           EXPECT_TRUE(transport->Fetch(ctx_, Get(server.url("/")), sink));
         }
@@ -419,7 +403,7 @@ TEST_F(CurlTransportTest, AWaitForATurnCanTimeOut) {
   options.connections_per_host_max = 1;
   auto transport = MakeCurlTransport(options);
   std::jthread holder([&] {
-    Collect sink;
+    CollectingSink sink;
     EXPECT_FALSE(
         transport->Fetch(Context(RealClock(), stop.get_token()), Get(server.url("/")), sink));
   });

@@ -9,12 +9,13 @@
 
 #include "base/testing/manual_clock.h"
 #include "net/http.h"
+#include "net/testing/collecting_sink.h"
 #include "net/testing/memory_transport.h"
 
 namespace bdn::net {
 namespace {
 
-HttpRequest Get(std::string_view url) {
+HttpRequest GetWithCredentials(std::string_view url) {
   return {.url = *ParseUrl(url),
           .headers = {{"Authorization", "Bearer t"}, {"cookie", "c"}, {"Range", "bytes=0-1"}}};
 }
@@ -44,7 +45,7 @@ TEST(NextHop, CredentialStaysInsideItsOriginOnly) {
       {"https://h/a", "https://cdn.h/a?Signature=s#frag", "https://cdn.h/a?Signature=s", false},
   };
   for (const auto& c : cases) {
-    const auto next = NextHop(Get(c.from), RedirectTo(c.location, 307), {}, 0);
+    const auto next = NextHop(GetWithCredentials(c.from), RedirectTo(c.location, 307), {}, 0);
     ASSERT_TRUE(next && *next) << c.location;
     EXPECT_EQ((*next)->url.ToString(), c.target);
     EXPECT_EQ((*next)->headers.Has("Authorization"), c.credential) << c.location;
@@ -55,19 +56,21 @@ TEST(NextHop, CredentialStaysInsideItsOriginOnly) {
 
 TEST(NextHop, OnlyRedirectsOfGetAndHeadLead) {
   for (const int status : {301, 302, 303, 307, 308}) {
-    EXPECT_TRUE(*NextHop(Get("http://h/"), RedirectTo("/b", status), {}, 0)) << status;
+    EXPECT_TRUE(*NextHop(GetWithCredentials("http://h/"), RedirectTo("/b", status), {}, 0))
+        << status;
   }
   for (const int status : {200, 201, 206, 300, 304, 305, 400, 500}) {
-    EXPECT_FALSE(*NextHop(Get("http://h/"), RedirectTo("/b", status), {}, 0)) << status;
+    EXPECT_FALSE(*NextHop(GetWithCredentials("http://h/"), RedirectTo("/b", status), {}, 0))
+        << status;
   }
-  EXPECT_FALSE(*NextHop(Get("http://h/"), {.status = 302, .headers = {}}, {}, 0));
-  HttpRequest post = Get("http://h/");
+  EXPECT_FALSE(*NextHop(GetWithCredentials("http://h/"), {.status = 302, .headers = {}}, {}, 0));
+  HttpRequest post = GetWithCredentials("http://h/");
   post.method = "POST";
   EXPECT_FALSE(*NextHop(post, RedirectTo("/b", 307), {}, 0));
 }
 
 TEST(NextHop, RefusesWithTheRightCode) {
-  const HttpRequest request = Get("https://h/a?secret");
+  const HttpRequest request = GetWithCredentials("https://h/a?secret");
   EXPECT_EQ(NextHop(request, RedirectTo("http://h/b"), {}, 0).error().code(),
             Code::kPermissionDenied);
   EXPECT_EQ(NextHop(request, RedirectTo("/b"), {.hops_max = 3}, 3).error().code(),
@@ -79,20 +82,6 @@ TEST(NextHop, RefusesWithTheRightCode) {
     EXPECT_EQ(next.error().message().find("secret"), std::string::npos);
   }
 }
-
-class Collect final : public ResponseSink {
- public:
-  Status OnHead(const ResponseHead& head) override {
-    heads.push_back(head);
-    return {};
-  }
-  Status Write(std::span<const std::byte> bytes) override {
-    body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return {};
-  }
-  std::vector<ResponseHead> heads;
-  std::string body;
-};
 
 class FetchFollowingTest : public ::testing::Test {
  protected:
@@ -107,7 +96,7 @@ class FetchFollowingTest : public ::testing::Test {
   testing::MemoryTransport transport_{[this](const HttpRequest& r) { return Answer(r); }};
   bdn::testing::ManualClock clock_;
   Context ctx_{clock_};
-  Collect sink_;
+  testing::CollectingSink sink_;
 };
 
 TEST_F(FetchFollowingTest, SinkSeesTheFinalResponseOnlyAndHeadsSeeAll) {
@@ -115,7 +104,8 @@ TEST_F(FetchFollowingTest, SinkSeesTheFinalResponseOnlyAndHeadsSeeAll) {
   Redirect("https://h/b?q", "https://cdn/c");
   answers_["https://cdn/c"] = {.status = 200, .body = "bytes"};
   std::vector<ResponseHead> heads;
-  ASSERT_TRUE(FetchFollowing(ctx_, transport_, Get("https://h/a"), {}, sink_, &heads));
+  ASSERT_TRUE(
+      FetchFollowing(ctx_, transport_, GetWithCredentials("https://h/a"), {}, sink_, &heads));
   EXPECT_EQ(sink_.body, "bytes");
   ASSERT_EQ(sink_.heads.size(), 1u);
   EXPECT_EQ(sink_.heads[0].status, 200);
@@ -128,7 +118,7 @@ TEST_F(FetchFollowingTest, ACredentialIsNotPutBackWhenTheChainReturns) {
   Redirect("https://h/a", "https://evil/b");
   Redirect("https://evil/b", "https://h/c");
   answers_["https://h/c"] = {.status = 200};
-  ASSERT_TRUE(FetchFollowing(ctx_, transport_, Get("https://h/a"), {}, sink_));
+  ASSERT_TRUE(FetchFollowing(ctx_, transport_, GetWithCredentials("https://h/a"), {}, sink_));
   const auto log = transport_.requests();
   ASSERT_EQ(log.size(), 3u);
   EXPECT_TRUE(log[0].headers.Has("Authorization"));
@@ -138,7 +128,8 @@ TEST_F(FetchFollowingTest, ACredentialIsNotPutBackWhenTheChainReturns) {
 
 TEST_F(FetchFollowingTest, ALoopEndsAtTheCap) {
   Redirect("https://h/a", "/a");
-  const auto status = FetchFollowing(ctx_, transport_, Get("https://h/a"), {}, sink_);
+  const auto status =
+      FetchFollowing(ctx_, transport_, GetWithCredentials("https://h/a"), {}, sink_);
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), Code::kFailedPrecondition);
   EXPECT_EQ(transport_.calls(), 11u);  // the request and ten redirects
@@ -149,13 +140,13 @@ TEST_F(FetchFollowingTest, AnEndlessRedirectBodyIsCutAndTheHopTaken) {
   Redirect("https://h/a", "/b");
   answers_["https://h/a"].body.assign(1 << 20, 'x');
   answers_["https://h/b"] = {.status = 200, .body = "ok"};
-  ASSERT_TRUE(FetchFollowing(ctx_, transport_, Get("https://h/a"), {}, sink_));
+  ASSERT_TRUE(FetchFollowing(ctx_, transport_, GetWithCredentials("https://h/a"), {}, sink_));
   EXPECT_EQ(sink_.body, "ok");
 }
 
 TEST_F(FetchFollowingTest, RedirectOfAPostIsTheAnswer) {
   Redirect("https://h/a", "/b");
-  HttpRequest post = Get("https://h/a");
+  HttpRequest post = GetWithCredentials("https://h/a");
   post.method = "POST";
   ASSERT_TRUE(FetchFollowing(ctx_, transport_, post, {}, sink_));
   EXPECT_EQ(sink_.heads.at(0).status, 302);

@@ -6,14 +6,17 @@
 // testing::FaultyMetadata (fails the n-th call of another one); both pass
 // testing/metadata_conformance.h. The interface is narrow enough for PostgreSQL beside it.
 //
-// Every write is one durable transaction. Times come from the caller, so tests own the clock.
-// Errors: kNotFound, kAlreadyExists, kFailedPrecondition (a lease that was lost), kUnavailable,
-// kResourceExhausted (disk full), kCorrupt.
+// Every write is one durable transaction: after success it survives a power cut, after failure
+// nothing of it is there. Times come from the caller, so tests own the clock. Thread-safe. A
+// callback (ListRoots, ForgetKnownFiles) may call other functions of the same object.
+// Errors of every call: kUnavailable (try again), kResourceExhausted (disk full), kCorrupt.
+// Getters, deletes and changes of what is not there are kNotFound.
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -37,7 +40,9 @@ struct KnownFile {
   std::optional<crypto::Digest> digest;  // none: empty file
 };
 
+// Stopped: nobody wants it any more (see SetDeploymentActive), or its objects were collected.
 enum class MirrorState : std::uint8_t { kQueued, kRunning, kDone, kFailed, kStopped };
+std::string_view MirrorStateName(MirrorState state);  // "queued", "running", …
 
 struct Progress {
   std::string phase = "queued";  // queued resolving listing fetching writing done failed
@@ -132,24 +137,33 @@ class Metadata {
   // Creates the deployment and, for each of `mirrors` in the same transaction: attaches to the
   // queued or running mirror of the same (scope, key) if there is one, else inserts it as queued.
   // `deployment.mounts[i]` belongs to `mirrors[i]`; mirror_id is filled in. Returns the stored row.
+  // Of a new mirror id, scope, key, source, spec and created_at count. kAlreadyExists: the id.
   virtual Result<Deployment> CreateDeployment(Deployment deployment,
                                               std::vector<Mirror> mirrors) = 0;
   virtual Result<Deployment> GetDeployment(const std::string& id) = 0;
-  // Newest first; `before_id` continues a listing.
+  // Newest first, at most `limit`; `before_id` (empty: from the start) continues a listing after
+  // that deployment, kNotFound when it is gone.
   virtual Result<std::vector<Deployment>> ListDeployments(const std::string& org,
                                                           std::size_t limit,
                                                           const std::string& before_id) = 0;
+  // Deactivating also stops the queued and running mirrors that no other active deployment uses:
+  // their worker learns it from the next UpdateMirror. Activating queues again the stopped ones (or
+  // attaches to the open mirror of the same key). Setting what is set already is success.
   virtual Status SetDeploymentActive(const std::string& id, bool active) = 0;
+  // Stops mirrors in the same way. Finished mirrors stay, for FindDoneMirror, until GC.
   virtual Status DeleteDeployment(const std::string& id) = 0;
 
   // --- mirrors: the queue ---
   virtual Result<Mirror> GetMirror(const std::string& id) = 0;
-  // Takes the oldest mirror that is queued with not_before passed, or running under a lease that
-  // ended; it becomes running, leased to `owner`, attempts + 1. nullopt: nothing to do.
+  // Takes the oldest (created_at, then id) mirror that is queued with not_before passed, or running
+  // under a lease that ended; it becomes running, leased to `owner`, attempts + 1. nullopt: nothing
+  // to do.
   virtual Result<std::optional<Mirror>> ClaimMirror(const std::string& owner,
                                                     WallTime now,
                                                     Duration lease) = 0;
-  // Heartbeat and progress in one; kFailedPrecondition when the lease is not `owner`'s any more.
+  // Heartbeat and progress in one; the lease lasts until now + lease. The four writes of a worker
+  // are kFailedPrecondition when the lease is not `owner`'s any more or the mirror was stopped: it
+  // then gives up without a further word. A lease that ended but was taken by nobody still counts.
   virtual Status UpdateMirror(const std::string& id,
                               const std::string& owner,
                               const Progress& progress,
@@ -165,7 +179,8 @@ class Metadata {
                               const crypto::Digest& manifest,
                               const Progress& progress,
                               WallTime now) = 0;
-  // Back to the queue until `not_before`, or failed for good when `retry` is false.
+  // Back to the queue until `not_before`, or failed for good when `retry` is false. The error stays
+  // on the row until the mirror is done.
   virtual Status FailMirror(const std::string& id,
                             const std::string& owner,
                             const MirrorError& error,
@@ -176,23 +191,30 @@ class Metadata {
   virtual Result<std::optional<Mirror>> FindDoneMirror(const Scope& scope,
                                                        const std::string& key,
                                                        const std::string& pin) = 0;
-  // Queued and running ones of an org, oldest first.
+  // Queued and running ones of every org, oldest first.
   virtual Result<std::vector<Mirror>> ListOpenMirrors() = 0;
 
   // --- known files ---
+  // The known file with the identity, path, etag, version and size of `like`. Never a hit when etag
+  // and version are both empty: then nothing says that the content is the same.
   virtual Result<std::optional<KnownFile>> FindKnownFile(const Scope& scope,
                                                          const KnownFile& like) = 0;
-  // By content hash within the scope ("sha256:…").
+  // By content hash within the scope ("sha256:…"); an empty hash is never a hit.
   virtual Result<std::optional<KnownFile>> FindFileByHash(const Scope& scope,
                                                           const std::string& content_hash,
                                                           std::uint64_t size) = 0;
+  // Replaces rows of the same identity, path, etag, version and size.
   virtual Status PutKnownFiles(const Scope& scope, const std::vector<KnownFile>& files) = 0;
-  // Forgets every known file of the scope whose digest `is_gone` (GC), in one pass.
+  // Forgets, in one pass, everything that promises an object which `is_gone` (GC, before it deletes
+  // the object): known files, finished mirrors that no active deployment uses (they become stopped,
+  // without a manifest), and volume versions that are neither head nor tagged. Returns how many
+  // rows. `is_gone` is asked many times per digest, and must only look it up.
   virtual Result<std::uint64_t> ForgetKnownFiles(
       const std::function<bool(const Scope&, const crypto::Digest&)>& is_gone) = 0;
 
   // --- chunks written by a mirror that is not finished: roots for GC and the resume record ---
-  // (mirror, file identity key) → offset and digest of each stored chunk.
+  // (scope, file identity key) → offset and digest of each stored chunk. Putting an offset again
+  // replaces it.
   virtual Status PutPartialChunk(const Scope& scope,
                                  const std::string& file_key,
                                  std::uint64_t offset,
@@ -204,10 +226,13 @@ class Metadata {
     std::uint64_t length = 0;
     crypto::Digest digest;
   };
+  // By offset; empty when there is nothing.
   virtual Result<std::vector<PartialChunk>> GetPartialChunks(const Scope& scope,
                                                              const std::string& file_key) = 0;
+  // Dropping what is not there is success.
   virtual Status DropPartialChunks(const Scope& scope, const std::string& file_key) = 0;
-  // Partial chunks touched before `before` are forgotten (their mirror will not come back).
+  // Files whose newest partial chunk was put before `before` lose all of them (their mirror will
+  // not come back). Returns how many chunks.
   virtual Result<std::uint64_t> ExpirePartialChunks(WallTime before) = 0;
 
   // --- volumes ---
@@ -218,11 +243,13 @@ class Metadata {
                                               const crypto::Digest& manifest,
                                               const std::string& tag,
                                               WallTime now) = 0;
+  // Lists are by name; versions are newest first.
   virtual Result<std::vector<std::string>> ListVolumes(const Scope& scope) = 0;
   virtual Result<std::vector<std::string>> ListNamespaces(const std::string& org) = 0;
   virtual Result<std::vector<VolumeVersion>> ListVersions(const Scope& scope,
                                                           const std::string& volume) = 0;
   virtual Result<std::vector<Tag>> ListTags(const Scope& scope, const std::string& volume) = 0;
+  // kNotFound when no version of the volume has this manifest.
   virtual Status SetTag(const Scope& scope,
                         const std::string& volume,
                         const std::string& tag,
@@ -233,12 +260,15 @@ class Metadata {
                            const std::string& tag) = 0;
 
   // --- secrets, keys, settings ---
+  // Replaces the secret of the same key.
   virtual Status PutSecret(const std::string& org, const SealedSecret& secret) = 0;
   virtual Result<SealedSecret> GetSecret(const std::string& org, const std::string& key) = 0;
   virtual Result<std::vector<SealedSecret>> ListSecrets(const std::string& org) = 0;
   virtual Status DeleteSecret(const std::string& org, const std::string& key) = 0;
+  // kAlreadyExists: the id or the hash.
   virtual Status PutApiKey(const ApiKey& key) = 0;
   virtual Result<std::vector<ApiKey>> ListApiKeys() = 0;
+  // A revoked key is kNotFound.
   virtual Result<ApiKey> FindApiKey(const std::string& hash_hex) = 0;
   virtual Status RevokeApiKey(const std::string& id) = 0;
   virtual Result<std::optional<std::string>> GetSetting(const std::string& name) = 0;
@@ -251,7 +281,8 @@ class Metadata {
     bool manifest = false;  // false: a single chunk or chunkmap
   };
   // Manifests of active deployments' finished mirrors, of volume heads and tags, and partial
-  // chunks.
+  // chunks; each (scope, digest, manifest) once. All of them come from one snapshot, taken before
+  // the first visit.
   virtual Status ListRoots(const std::function<Status(const Root&)>& visit) = 0;
 };
 

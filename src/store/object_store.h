@@ -15,12 +15,12 @@
 #include "base/context.h"
 #include "base/result.h"
 #include "crypto/digest.h"
-#include "net/http.h"
 #include "os/fs.h"
 
 namespace bdn::store {
 
 enum class ObjectKind : std::uint8_t { kChunk, kChunkmap, kManifest };
+std::string_view KindName(ObjectKind kind);  // "chunk", "chunkmap", "manifest"
 
 // Who may share bytes: dedup and access go by organisation and namespace.
 struct Scope {
@@ -28,6 +28,12 @@ struct Scope {
   std::string ns;
   friend auto operator<=>(const Scope&, const Scope&) = default;
 };
+
+// One path segment of a key.
+inline constexpr std::size_t kScopePartBytesMax = 255;
+// kInvalidArgument unless org and namespace may become path segments of a key: letters, digits,
+// '.', '_', '-', not '.' first. Every store checks this before it touches anything.
+Status CheckScope(const Scope& scope);
 
 // "bdn/<org>/<namespace>/objects/b3/aa/bb/<hex>"
 std::string FullKey(const Scope& scope, const crypto::Digest& digest);
@@ -77,7 +83,10 @@ class ObjectStore : public ObjectReader {
   // Stores `bytes` (uncompressed), which must hash to `digest` (kCorrupt otherwise); manifests and
   // chunkmaps are compressed at rest. Returns false when the object was there already (its age is
   // renewed, so that a running GC spares it). After success the object survives a power cut.
-  // Errors: kResourceExhausted (disk full), kUnavailable.
+  // A damaged object of the name, where the damage shows in its length or its header, is replaced.
+  // Errors: kCorrupt (bytes are not those of `digest`), kFailedPrecondition (the object is there
+  // as another kind: one digest has one kind in a scope), kResourceExhausted (disk full),
+  // kUnavailable.
   virtual Result<bool> Put(const Context& ctx,
                            const Scope& scope,
                            ObjectKind kind,
@@ -100,6 +109,14 @@ class ObjectStore : public ObjectReader {
                       const std::function<Status(const Scope&, const ObjectInfo&)>& visit) = 0;
   // Deleting what is not there is success.
   virtual Status Delete(const Context& ctx, const Scope& scope, const crypto::Digest& digest) = 0;
+  // Deletes the object only if it was last put or touched before `before`; false when it was not
+  // there or is younger. A concurrent Touch that returned true, or Put that returned success,
+  // leaves the object there: this is what GC calls. (The default, Stat then Delete, has a window
+  // between the two; stores that are shared by threads override it.)
+  virtual Result<bool> DeleteIfOlder(const Context& ctx,
+                                     const Scope& scope,
+                                     const crypto::Digest& digest,
+                                     WallTime before);
   // Removes what crashed writers left, older than `age`; returns bytes freed. `dry_run` only
   // counts.
   virtual Result<std::uint64_t> Sweep(const Context& ctx, Duration age, bool dry_run) = 0;

@@ -27,7 +27,7 @@ CurlTransportOptions LoopbackAllowed() {
   return options;
 }
 
-HttpRequest Get(const std::string& url) {
+HttpRequest GetFrom(const std::string& url) {
   return {.url = *ParseUrl(url)};
 }
 
@@ -44,7 +44,7 @@ class CurlTransportTest : public ::testing::Test {
   Status Fetch(const HttpRequest& request) { return transport_->Fetch(ctx_, request, sink_); }
   Status FetchFrom(std::string bytes) {
     RawServer server(Answer(std::move(bytes)));
-    return Fetch(Get(server.url("/p?secret=1")));
+    return Fetch(GetFrom(server.url("/p?secret=1")));
   }
 
   std::unique_ptr<Transport> transport_ = MakeCurlTransport(LoopbackAllowed());
@@ -73,7 +73,7 @@ TEST_F(CurlTransportTest, SendsTheRequestAsWritten) {
       received = connection.ReadRequest();
       connection.Send("HTTP/1.1 204 No Content\r\n\r\n");
     });
-    HttpRequest request = Get(server.url("/a/../b%2F%c3/./?x=%20&y=[1]"));
+    HttpRequest request = GetFrom(server.url("/a/../b%2F%c3/./?x=%20&y=[1]"));
     request.headers = {{"Authorization", "Bearer t"},
                        {"X-Twice", "1"},
                        {"X-Twice", "2"},
@@ -101,8 +101,8 @@ TEST_F(CurlTransportTest, AddsNoEncodingCookieOrRefererOfItsOwn) {
         connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nSet-Cookie: a=b; Path=/\r\n\r\n");
       }
     });
-    ASSERT_TRUE(Fetch(Get(server.url("/"))));
-    ASSERT_TRUE(Fetch(Get(server.url("/"))));
+    ASSERT_TRUE(Fetch(GetFrom(server.url("/"))));
+    ASSERT_TRUE(Fetch(GetFrom(server.url("/"))));
   }
   for (const auto* name : {"Accept-Encoding", "Cookie", "Referer", "Expect", "Content-"}) {
     EXPECT_EQ(received.find(name), std::string::npos) << received;
@@ -118,7 +118,7 @@ TEST_F(CurlTransportTest, SendsBodiesWithTheirLengthAndNothingInvented) {
         connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
       }
     });
-    HttpRequest request = Get(server.url("/"));
+    HttpRequest request = GetFrom(server.url("/"));
     request.method = "PUT";
     request.body = std::string("a\0b", 3);
     ASSERT_TRUE(Fetch(request));
@@ -151,7 +151,7 @@ TEST_F(CurlTransportTest, HeadHasLengthButNoBody) {
       connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n");
     }
   });
-  HttpRequest request = Get(server.url("/"));
+  HttpRequest request = GetFrom(server.url("/"));
   request.method = "HEAD";
   ASSERT_TRUE(Fetch(request));
   ASSERT_TRUE(Fetch(request));
@@ -197,7 +197,7 @@ TEST_F(CurlTransportTest, ConnectionsAreReused) {
       connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     }
   });
-  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Fetch(Get(server.url("/"))));
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Fetch(GetFrom(server.url("/"))));
   EXPECT_EQ(server.connections(), 1);
 }
 
@@ -229,7 +229,7 @@ TEST_F(CurlTransportTest, AShortBodyDeliversItsPrefix) {
 
 TEST_F(CurlTransportTest, ResetIsUnavailable) {
   RawServer server(Answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", true));
-  const Status status = Fetch(Get(server.url("/")));
+  const Status status = Fetch(GetFrom(server.url("/")));
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), Code::kUnavailable);
 }
@@ -240,7 +240,7 @@ TEST_F(CurlTransportTest, RefusedConnectionIsUnavailable) {
     RawServer server([](RawServer::Connection&, int) {});
     url = server.url("/?secret");
   }
-  const Status status = Fetch(Get(url));
+  const Status status = Fetch(GetFrom(url));
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), Code::kUnavailable);
   EXPECT_EQ(status.error().message().find("secret"), std::string::npos);
@@ -253,7 +253,7 @@ TEST_F(CurlTransportTest, AnEndlessHeadIsCut) {
     while (connection.Send("X-Pad: " + std::string(8000, 'x') + "\r\n")) {
     }
   });
-  const Status status = Fetch(Get(server.url("/")));
+  const Status status = Fetch(GetFrom(server.url("/")));
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), Code::kUnavailable);
   EXPECT_TRUE(sink_.heads.empty());
@@ -279,7 +279,7 @@ TEST_F(CurlTransportTest, SilenceIsATimeout) {
       connection.Send(start);
       connection.AwaitClose();
     });
-    HttpRequest request = Get(server.url("/?secret"));
+    HttpRequest request = GetFrom(server.url("/?secret"));
     request.limits.stall_timeout = 50ms;
     const Status status = Fetch(request);
     ASSERT_FALSE(status);
@@ -301,7 +301,7 @@ TEST_F(CurlTransportTest, TheContextsDeadlineEndsATransferThatStillMoves) {
     sink.body.clear();
     return Status();
   };
-  const Status status = transport_->Fetch(ctx_.WithTimeout(100ms), Get(server.url("/")), sink);
+  const Status status = transport_->Fetch(ctx_.WithTimeout(100ms), GetFrom(server.url("/")), sink);
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), Code::kTimeout);
 }
@@ -315,7 +315,7 @@ TEST_F(CurlTransportTest, AStopRequestEndsAWaitingCall) {
   });
   const Context ctx(RealClock(), stop.get_token());
   const auto start = RealClock().Monotonic();
-  const Status status = transport_->Fetch(ctx, Get(server.url("/")), sink_);
+  const Status status = transport_->Fetch(ctx, GetFrom(server.url("/")), sink_);
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), Code::kCancelled);
   EXPECT_LT(RealClock().Monotonic() - start, 900ms);  // below the poll's own period
@@ -329,7 +329,7 @@ TEST_F(CurlTransportTest, GuardRefusesWithItsOwnMessage) {
        {"127.0.0.1", "2130706433", "0x7f000001", "017700000001", "127.1", "localhost", "[::1]",
         "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "169.254.169.254", "0"}) {
     const Status status =
-        guarded->Fetch(ctx_, Get("http://" + host + ":" + port + "/?secret"), sink_);
+        guarded->Fetch(ctx_, GetFrom("http://" + host + ":" + port + "/?secret"), sink_);
     ASSERT_FALSE(status) << host;
     EXPECT_EQ(status.error().code(), Code::kPermissionDenied) << host << status.error().message();
     EXPECT_NE(status.error().message().find("refused to connect"), std::string::npos) << host;
@@ -340,7 +340,7 @@ TEST_F(CurlTransportTest, GuardRefusesWithItsOwnMessage) {
 }
 
 TEST_F(CurlTransportTest, OtherSchemesAndInjectedHeadersNeverReachTheWire) {
-  HttpRequest request = Get("http://127.0.0.1:1/");
+  HttpRequest request = GetFrom("http://127.0.0.1:1/");
   request.headers = {{"A", "b\r\nX: y"}};
   EXPECT_EQ(Fetch(request).error().code(), Code::kInvalidArgument);
 }
@@ -355,11 +355,11 @@ TEST_F(CurlTransportTest, ProxyIsUsedWhenNamedAndLiteralHostsAreStillChecked) {
   options.proxy = proxy.url("");
   options.no_proxy = "direct.example, .svc,10.0.0.0/8";
   auto transport = MakeCurlTransport(options);
-  ASSERT_TRUE(transport->Fetch(ctx_, Get("http://hub.example/x"), sink_));
+  ASSERT_TRUE(transport->Fetch(ctx_, GetFrom("http://hub.example/x"), sink_));
   EXPECT_TRUE(received.starts_with("GET http://hub.example/x HTTP/1.1\r\n")) << received;
   for (const auto* url :
        {"http://169.254.169.254/", "http://2852039166/", "http://localhost/", "http://10.0.0.1/"}) {
-    EXPECT_EQ(transport->Fetch(ctx_, Get(url), sink_).error().code(), Code::kPermissionDenied);
+    EXPECT_EQ(transport->Fetch(ctx_, GetFrom(url), sink_).error().code(), Code::kPermissionDenied);
   }
   EXPECT_EQ(proxy.connections(), 1);
 }
@@ -386,7 +386,7 @@ TEST_F(CurlTransportTest, CallsBeyondTheHostsLimitWaitForTheirTurn) {
       callers.emplace_back([&] {
         CollectingSink sink;
         for (int n = 0; n < 10; ++n) {
-          EXPECT_TRUE(transport->Fetch(ctx_, Get(server.url("/")), sink));
+          EXPECT_TRUE(transport->Fetch(ctx_, GetFrom(server.url("/")), sink));
         }
         EXPECT_EQ(sink.body.size(), 20u);
       });
@@ -405,11 +405,12 @@ TEST_F(CurlTransportTest, AWaitForATurnCanTimeOut) {
   std::jthread holder([&] {
     CollectingSink sink;
     EXPECT_FALSE(
-        transport->Fetch(Context(RealClock(), stop.get_token()), Get(server.url("/")), sink));
+        transport->Fetch(Context(RealClock(), stop.get_token()), GetFrom(server.url("/")), sink));
   });
   while (server.connections() == 0) std::this_thread::yield();
-  EXPECT_EQ(transport->Fetch(ctx_.WithTimeout(20ms), Get(server.url("/")), sink_).error().code(),
-            Code::kTimeout);
+  EXPECT_EQ(
+      transport->Fetch(ctx_.WithTimeout(20ms), GetFrom(server.url("/")), sink_).error().code(),
+      Code::kTimeout);
   stop.request_stop();
 }
 

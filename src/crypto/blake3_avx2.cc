@@ -57,13 +57,7 @@ struct RowOps {
 };
 
 void Chunks(const std::uint8_t* input, std::size_t count, std::uint64_t counter, Word* out) {
-  while (count >= 8) {
-    Wide<Lanes8>::Chunks<true>(input, 8, counter, out);
-    input += 8 * kChunkBytes;
-    out += 8 * kCvWords;
-    counter += 8;
-    count -= 8;
-  }
+  FullChunks<Lanes8>(input, count, counter, out);
   if (count > 1) {
     Wide<Lanes8>::Chunks<false>(input, count, counter, out);
   } else if (count == 1) {
@@ -72,12 +66,7 @@ void Chunks(const std::uint8_t* input, std::size_t count, std::uint64_t counter,
 }
 
 void Parents(const Word* children, std::size_t count, Word* out) {
-  while (count >= 8) {
-    Wide<Lanes8>::Parents<true>(children, 8, out);
-    children += 2 * 8 * kCvWords;
-    out += 8 * kCvWords;
-    count -= 8;
-  }
+  FullParents<Lanes8>(children, count, out);
   if (count > 1) {
     Wide<Lanes8>::Parents<false>(children, count, out);
   } else if (count == 1) {

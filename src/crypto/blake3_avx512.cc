@@ -1,5 +1,5 @@
-// BLAKE3 with 512-bit registers: 16 chunks or parents at a time, 8 when no more are left, and one
-// block at a time with 128-bit rows for the ends.
+// BLAKE3 with 512-bit registers: 32 chunks or parents at a time, 16 or 8 when no more are left, and
+// one block at a time with 128-bit rows for the ends.
 #include "crypto/blake3_kernels.h"
 
 #if defined(__x86_64__)
@@ -93,6 +93,47 @@ struct Lanes16 {
   }
 };
 
+// Two registers side by side: 32 registers hold the state, the message words come from memory. Each
+// step of a round waits for the one before; a second, independent set of lanes fills that wait.
+// Always full: `last` and `count` are 31 and 32.
+struct Lanes32 {
+  struct Reg {
+    __m512i a, b;
+  };
+  static constexpr std::size_t kLanes = 32;
+  using Half = Lanes16;
+
+  BDN_BLAKE3_INLINE static Reg Set(Word word) { return {Half::Set(word), Half::Set(word)}; }
+  BDN_BLAKE3_INLINE static Reg Add(const Reg& x, const Reg& y) {
+    return {Half::Add(x.a, y.a), Half::Add(x.b, y.b)};
+  }
+  BDN_BLAKE3_INLINE static Reg Xor(const Reg& x, const Reg& y) {
+    return {Half::Xor(x.a, y.a), Half::Xor(x.b, y.b)};
+  }
+  template <int kBits>
+  BDN_BLAKE3_INLINE static Reg Rot(const Reg& x) {
+    return {Half::Rot<kBits>(x.a), Half::Rot<kBits>(x.b)};
+  }
+  BDN_BLAKE3_INLINE static Reg Counter(std::uint64_t counter, bool low) {
+    return {Half::Counter(counter, low), Half::Counter(counter + Half::kLanes, low)};
+  }
+  template <std::size_t kStride>
+  BDN_BLAKE3_INLINE static void Load(const std::uint8_t* input, std::size_t, Reg* m) {
+    __m512i t[16];
+    Half::Load<kStride>(input, Half::kLanes - 1, t);
+    for (int i = 0; i < 16; ++i) m[i].a = t[i];
+    Half::Load<kStride>(input + Half::kLanes * kStride, Half::kLanes - 1, t);
+    for (int i = 0; i < 16; ++i) m[i].b = t[i];
+  }
+  BDN_BLAKE3_INLINE static void Store(const Reg* h, std::size_t, Word* out) {
+    __m512i t[8];
+    for (int i = 0; i < 8; ++i) t[i] = h[i].a;
+    Half::Store(t, Half::kLanes, out);
+    for (int i = 0; i < 8; ++i) t[i] = h[i].b;
+    Half::Store(t, Half::kLanes, out + Half::kLanes * kCvWords);
+  }
+};
+
 struct Lanes8 : Lanes8Base {
   template <int kBits>
   BDN_BLAKE3_INLINE static Reg Rot(Reg a) {
@@ -114,13 +155,8 @@ struct RowOps {
 };
 
 void Chunks(const std::uint8_t* input, std::size_t count, std::uint64_t counter, Word* out) {
-  while (count >= 16) {
-    Wide<Lanes16>::Chunks<true>(input, 16, counter, out);
-    input += 16 * kChunkBytes;
-    out += 16 * kCvWords;
-    counter += 16;
-    count -= 16;
-  }
+  FullChunks<Lanes32>(input, count, counter, out);
+  FullChunks<Lanes16>(input, count, counter, out);
   // What is left costs the same for any number of chunks up to the width.
   if (count > 8) {
     Wide<Lanes16>::Chunks<false>(input, count, counter, out);
@@ -132,12 +168,8 @@ void Chunks(const std::uint8_t* input, std::size_t count, std::uint64_t counter,
 }
 
 void Parents(const Word* children, std::size_t count, Word* out) {
-  while (count >= 16) {
-    Wide<Lanes16>::Parents<true>(children, 16, out);
-    children += 2 * 16 * kCvWords;
-    out += 16 * kCvWords;
-    count -= 16;
-  }
+  FullParents<Lanes32>(children, count, out);
+  FullParents<Lanes16>(children, count, out);
   if (count > 8) {
     Wide<Lanes16>::Parents<false>(children, count, out);
   } else if (count > 1) {

@@ -138,7 +138,7 @@ TEST_P(Blake3Test, ReadsNothingBeyondTheInput) {
 }
 
 TEST_P(Blake3Test, KernelsAgreeAtEveryCountAndAtLargeCounters) {
-  constexpr std::size_t kMax = 50;
+  constexpr std::size_t kMax = 140;  // two full sets of the widest kernel's lanes and the rest
   const auto& portable = blake3::PortableKernel();
   const blake3::Kernel* kernel = &portable;
   if (GetParam() == "avx2") kernel = blake3::Avx2Kernel();

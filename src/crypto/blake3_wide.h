@@ -87,6 +87,16 @@ struct Wide {
     for (int i = 0; i < 8; ++i) h[i] = V::Set(kIv[static_cast<std::size_t>(i)]);
   }
 
+  // As many streams of 1 KiB each as there are lanes are more than the processor follows by itself.
+  // An address beyond the input does no harm here; as an integer it is not out of bounds either.
+  BDN_BLAKE3_INLINE static void Prefetch(const std::uint8_t* input, std::size_t block) {
+    constexpr std::size_t kAheadBytes = 2 * kBlockBytes;
+    const auto from = reinterpret_cast<std::uintptr_t>(input) + block * kBlockBytes + kAheadBytes;
+    for (std::size_t i = 0; i < V::kLanes; ++i) {
+      __builtin_prefetch(reinterpret_cast<const void*>(from + i * kChunkBytes));
+    }
+  }
+
   // 1 to kLanes chunks. Lanes without a chunk repeat the last one and are not stored.
   template <bool kFull>
   BDN_BLAKE3_TARGET static void Chunks(const std::uint8_t* input,
@@ -101,6 +111,7 @@ struct Wide {
     for (std::size_t block = 0; block < kBlocksPerChunk; ++block) {
       Reg m[16];
       V::template Load<kChunkBytes>(input + block * kBlockBytes, last, m);
+      if constexpr (kFull) Prefetch(input, block);
       const Word flags =
           (block == 0 ? kChunkStart : 0) | (block == kBlocksPerChunk - 1 ? kChunkEnd : 0);
       Compress(h, m, low, high, flags);
@@ -120,6 +131,28 @@ struct Wide {
     V::Store(h, last + 1, out);
   }
 };
+
+// Compress as many full sets of lanes as there are, and move the arguments on.
+template <class V>
+BDN_BLAKE3_TARGET void FullChunks(const std::uint8_t*& input,
+                                  std::size_t& count,
+                                  std::uint64_t& counter,
+                                  Word*& out) {
+  for (; count >= V::kLanes; count -= V::kLanes) {
+    Wide<V>::template Chunks<true>(input, V::kLanes, counter, out);
+    input += V::kLanes * kChunkBytes;
+    counter += V::kLanes;
+    out += V::kLanes * kCvWords;
+  }
+}
+template <class V>
+BDN_BLAKE3_TARGET void FullParents(const Word*& children, std::size_t& count, Word*& out) {
+  for (; count >= V::kLanes; count -= V::kLanes) {
+    Wide<V>::template Parents<true>(children, V::kLanes, out);
+    children += 2 * V::kLanes * kCvWords;
+    out += V::kLanes * kCvWords;
+  }
+}
 
 // What 256-bit registers have in common with and without AVX-512; a kernel adds Rot.
 struct Lanes8Base {

@@ -16,7 +16,7 @@ constexpr std::size_t kTagBytes = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 constexpr std::size_t kOverheadBytes = 1 + kNonceBytes + kTagBytes;
 static_assert(kMasterKeyBytes == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
 
-const unsigned char* Bytes(std::string_view text) {
+const unsigned char* Data(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
@@ -36,9 +36,9 @@ std::string Seal(std::string_view master_key, std::string_view name, std::string
   // 192 random bits do not collide in practice, so no counter has to survive a restart.
   randombytes_buf(nonce, kNonceBytes);
   unsigned long long size = 0;
-  BDN_CHECK(crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + kNonceBytes, &size, Bytes(secret),
-                                                       secret.size(), Bytes(name), name.size(),
-                                                       nullptr, nonce, Bytes(master_key)) == 0);
+  BDN_CHECK(crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + kNonceBytes, &size, Data(secret),
+                                                       secret.size(), Data(name), name.size(),
+                                                       nullptr, nonce, Data(master_key)) == 0);
   BDN_CHECK(size == secret.size() + kTagBytes);
   return out;
 }
@@ -65,8 +65,8 @@ Result<std::string> Unseal(std::string_view master_key,
   std::string out(body.size() - kTagBytes, '\0');
   unsigned long long size = 0;
   if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-          reinterpret_cast<unsigned char*>(out.data()), &size, nullptr, Bytes(body), body.size(),
-          Bytes(name), name.size(), Bytes(nonce), Bytes(master_key)) != 0) {
+          reinterpret_cast<unsigned char*>(out.data()), &size, nullptr, Data(body), body.size(),
+          Data(name), name.size(), Data(nonce), Data(master_key)) != 0) {
     return Error(Code::kCorrupt,
                  fmt::format("secret \"{}\" cannot be opened: it was altered or moved, or another "
                              "master key sealed it; set it again, or start with the key that "

@@ -1,0 +1,39 @@
+#pragma once
+// From a source URI and a secret to a Source. The one place that knows which schemes exist.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "model/source_uri.h"
+#include "net/http.h"
+#include "source/rate_limiter.h"
+#include "source/retry.h"
+#include "source/source.h"
+
+namespace bdn::source {
+
+struct SourceCredentials {
+  // The secret's plain value as it was stored; nullopt for anonymous access. hf: the token.
+  std::optional<std::string> secret;
+};
+
+// What every source of a process shares; both references outlive all sources.
+struct SourceEnvironment {
+  net::Transport& transport;
+  RateLimiters& limiters;
+  // Where the Hub is; empty for https://huggingface.co. Whoever builds the transport lets the
+  // address guard allow this host (net::AddressPolicy::Allow), because the operator named it.
+  std::string hf_endpoint = {};
+  // In [0, 1), thread-safe; for jitter. Empty: no jitter.
+  UnitRandom random = {};
+  RetryOptions retry = {};
+};
+
+// Errors: kUnsupported for a scheme that this version cannot read, with the list of those it can;
+//         kInvalidArgument for a secret or an endpoint that cannot be used.
+Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
+                                           const SourceCredentials& credentials,
+                                           const SourceEnvironment& environment);
+
+}  // namespace bdn::source

@@ -1,10 +1,12 @@
 #pragma once
 // config.yaml: the weights section with every rule of docs/config.md, and the keys beside it that
 // bdn uses itself. All other keys are carried untouched in `document`.
-#include <map>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -55,6 +57,7 @@ struct DockerServer {
 struct Config {
   std::string model_name;
   std::vector<WeightsSource> weights;
+  // In order; booleans lower-cased, everything else as Python's str() writes it (null: "None").
   std::vector<std::pair<std::string, std::string>> environment_variables;
   std::vector<std::string> secrets;  // names
   std::optional<DockerServer> docker_server;
@@ -72,6 +75,8 @@ ConfigReport ParseConfig(std::string_view yaml);
 
 // The mirror key: hash of source, allow_patterns and ignore_patterns; auth and mount_location are
 // not in it. Lists count as sets. 64 hex digits. The tenant is part of every lookup beside it.
+// Sources that are spelt differently but are the same (SourceUri::Canonical) have the same key; an
+// absent allow list differs from every list; an absent ignore list equals an empty one.
 std::string MirrorKey(const WeightsSource& source);
 
 }  // namespace bdn::model

@@ -35,22 +35,30 @@ Status ChunkedDecoder::OnSizeByte(char c) {
     }
     if (digits_ == 0) return Malformed("a chunk has no size");
   }
+  if (state_ != State::kExtension) {
+    // RFC 9112 §7.1.1: "size", then CRLF or blanks and ';'.
+    if (c == ' ' || c == '\t') {
+      state_ = State::kBlanks;
+      return {};
+    }
+    if (c == ';') {
+      state_ = State::kExtension;
+      return {};
+    }
+    if (state_ == State::kBlanks || c != '\r') return Malformed("a chunk size is not hexadecimal");
+  }
   if (c == '\r') {
     state_ = State::kSizeLf;
     return {};
   }
-  // RFC 9112 §7.1.1 allows "size BWS ; ext"; nothing else may follow the digits.
-  if (state_ == State::kSize && c != ';' && c != ' ' && c != '\t') {
-    return Malformed("a chunk size is not hexadecimal");
-  }
   if (!IsTextByte(c)) return Malformed("a chunk extension holds a control character");
-  state_ = State::kExtension;
   return {};
 }
 
 Status ChunkedDecoder::OnLineByte(char c) {
   switch (state_) {
     case State::kSize:
+    case State::kBlanks:
     case State::kExtension:
       return OnSizeByte(c);
     case State::kSizeLf:

@@ -28,6 +28,7 @@ class ChunkedDecoder {
  private:
   enum class State : std::uint8_t {
     kSize,
+    kBlanks,
     kExtension,
     kSizeLf,
     kData,

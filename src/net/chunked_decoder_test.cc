@@ -66,6 +66,8 @@ TEST(ChunkedDecoder, RefusesWhatAnotherParserMightRepair) {
       "-1\r\n",
       "+5\r\nhello\r\n",
       " 5\r\nhello\r\n",
+      "5 \r\nhello\r\n",
+      "5 0\r\nhello\r\n",
       "5\nhello\r\n0\r\n\r\n",
       "5\rhello",
       "5\r\nhelloX\r\n",

@@ -95,7 +95,7 @@ Connection::Next Connection::OnHead() {
         head_begun_ = false;
         scanned_ = 0;
         deadline_ = Now() + options.idle_timeout;
-        if (++in_row >= kRequestsInRowMax && !input_.empty()) {
+        if (++in_row >= kRequestsInRowMax) {
           Next next = Park(false);
           next.yield = true;
           return next;
@@ -173,14 +173,16 @@ void Connection::AnswerError(const Error& error,
     response.Abort(false);
     return;
   }
-  if (FactsOf(error.code()).http_status >= 500) {
+  const bool clients_fault = request.blame() && request.blame()->code == error.code();
+  if (FactsOf(error.code()).http_status >= 500 && !clients_fault) {
     log::Warn("request failed", {{"method", std::string(request.method())},
                                  {"path", std::string(request.path())},
                                  {"error", error.message()}});
   }
   Status sent;
-  if (request.body_too_large() && error.code() == Code::kResourceExhausted) {
-    sent = response.Send(413, {{"Content-Type", "application/json"}}, ErrorJson(error));
+  if (clients_fault) {
+    sent = response.Send(request.blame()->status, {{"Content-Type", "application/json"}},
+                         ErrorJson(error));
   } else if (host_.draining() && error.code() == Code::kCancelled) {
     sent = SendError(response,
                      Error(Code::kUnavailable, "the server is shutting down; ask another one")

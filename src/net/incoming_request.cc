@@ -11,11 +11,6 @@ constexpr std::size_t kReadBytes = 128 * 1024;
 // More than this left over by a handler is cheaper to lose with the connection.
 constexpr std::uint64_t kDrainBytesMax = 256 * 1024;
 
-Error TooLarge(std::uint64_t bytes_max) {
-  return Error(Code::kResourceExhausted,
-               "the request body is larger than " + std::to_string(bytes_max) + " bytes");
-}
-
 }  // namespace
 
 IncomingRequest::IncomingRequest(RequestHead head, Context context, Wiring wiring)
@@ -25,6 +20,12 @@ IncomingRequest::IncomingRequest(RequestHead head, Context context, Wiring wirin
       guard_(wiring.options.bytes_per_second_min, wiring.options.rate_window),
       left_(head_.content_length),
       continue_due_(head_.expect_continue) {}
+
+Error IncomingRequest::TooLarge(std::uint64_t bytes_max) {
+  blame_ = Blame{Code::kResourceExhausted, 413};
+  return Error(Code::kResourceExhausted,
+               "the request body is larger than " + std::to_string(bytes_max) + " bytes");
+}
 
 std::optional<std::string> IncomingRequest::query_param(std::string_view name) const {
   return QueryParam(head_.query, name);
@@ -40,8 +41,12 @@ Status IncomingRequest::SendContinue() {
 
 Result<IncomingRequest::Piece> IncomingRequest::NextPiece() {
   if (wiring_.input.empty()) {
-    BDN_ASSIGN(const std::size_t got, wiring_.channel.Fill(wiring_.input, kReadBytes, guard_));
-    if (got == 0) return Error(Code::kUnavailable, "the client ended in the middle of the body");
+    const auto got = wiring_.channel.Fill(wiring_.input, kReadBytes, guard_);
+    if (!got) {
+      if (got.error().code() == Code::kTimeout) blame_ = Blame{Code::kTimeout, 408};
+      return got.error();
+    }
+    if (*got == 0) return Error(Code::kUnavailable, "the client ended in the middle of the body");
   }
   const std::string_view input = wiring_.input.view();
   if (!head_.chunked) {
@@ -56,10 +61,7 @@ Result<IncomingRequest::Piece> IncomingRequest::NextPiece() {
 Status IncomingRequest::ReadPieces(std::uint64_t bytes_max,
                                    const std::function<Status(std::string_view)>& sink) {
   if (failed_) return Error(Code::kUnavailable, "reading the request body has failed before");
-  if (left_ > bytes_max) {
-    body_too_large_ = true;
-    return TooLarge(bytes_max);
-  }
+  if (left_ > bytes_max) return TooLarge(bytes_max);
   if (body_done()) return {};
   failed_ = true;  // until the end is reached
   BDN_TRY(SendContinue());
@@ -67,10 +69,7 @@ Status IncomingRequest::ReadPieces(std::uint64_t bytes_max,
   while (!body_done()) {
     BDN_ASSIGN(const Piece piece, NextPiece());
     total += piece.data.size();
-    if (total > bytes_max) {
-      body_too_large_ = true;
-      return TooLarge(bytes_max);
-    }
+    if (total > bytes_max) return TooLarge(bytes_max);
     if (!piece.data.empty()) BDN_TRY(sink(piece.data));
     wiring_.input.Consume(piece.consumed);
   }

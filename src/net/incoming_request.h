@@ -1,5 +1,6 @@
 #pragma once
 // The ServerRequest of a real connection.
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -38,8 +39,13 @@ class IncomingRequest final : public ServerRequest {
   const Context& context() const override { return context_; }
 
   const RequestHead& head() const { return head_; }
-  // The handler, or ReadBody's own limit, met a body that is too long: answered by 413.
-  bool body_too_large() const { return body_too_large_; }
+  // An error of reading the body that is the client's doing, and the status that says so better
+  // than the code's own: a handler that passes kResourceExhausted on means 413 here, not 507.
+  struct Blame {
+    Code code;
+    int status;
+  };
+  const std::optional<Blame>& blame() const { return blame_; }
   // Reads and drops what the handler left of the body. False when that is too much, or impossible:
   // then the connection cannot serve another request.
   bool DrainBody();
@@ -52,6 +58,7 @@ class IncomingRequest final : public ServerRequest {
     std::size_t consumed = 0;
   };
   Result<Piece> NextPiece();
+  Error TooLarge(std::uint64_t bytes_max);
   bool body_done() const { return head_.chunked ? decoder_.done() : left_ == 0; }
   Status SendContinue();
 
@@ -63,7 +70,7 @@ class IncomingRequest final : public ServerRequest {
   std::uint64_t left_;   // of a body with a length
   bool failed_ = false;  // where the body ends is not known any more
   bool continue_due_;    // the client waits for 100 before it sends the body
-  bool body_too_large_ = false;
+  std::optional<Blame> blame_;
 };
 
 }  // namespace bdn::net

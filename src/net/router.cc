@@ -6,9 +6,7 @@
 #include "net/server.h"
 
 namespace bdn::net {
-namespace {
-
-using Params = std::vector<std::pair<std::string, std::string>>;
+namespace routing {
 
 struct Segment {
   // In the order of preference: where two patterns match, the smaller kind wins at the first
@@ -24,6 +22,14 @@ struct Route {
   std::vector<Segment> segments;
   Handler handler;
 };
+
+}  // namespace routing
+
+namespace {
+
+using routing::Route;
+using routing::Segment;
+using Params = std::vector<std::pair<std::string, std::string>>;
 
 // "/a//b" → "a", "", "b"; "/" → "".
 std::vector<std::string_view> SplitPath(std::string_view path) {

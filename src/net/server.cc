@@ -141,10 +141,10 @@ Status ServerImpl::Start() {
   if (options_.tls) {
     BDN_ASSIGN(tls_, TlsContext::Make(*options_.tls));
   }
-  work_.Reset(epoll_create1(EPOLL_CLOEXEC));
-  watch_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  work_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  watch_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   for (UniqueFd* fd : {&wake_, &finish_, &drained_}) {
-    fd->Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    *fd = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (fd->get() < 0) return Error(Code::kResourceExhausted, "no file descriptor for an eventfd");
   }
   BDN_TRY(AddToEpoll(watch_.get(), listener_.socket.get(), EPOLLIN, kListenerKey));
@@ -338,7 +338,7 @@ void ServerImpl::Stop() {
     eventfd_write(wake_.get(), 1);
     accept_thread_.join();
   }
-  listener_.socket.Reset(-1);
+  listener_.socket.Reset();
   if (!listener_.unix_path.empty()) unlink(listener_.unix_path.c_str());
   draining_ = true;
   std::vector<std::stop_source> running;

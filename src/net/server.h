@@ -70,7 +70,7 @@ class ServerResponse {
     const os::File* file = nullptr;
     std::uint64_t offset = 0;
     std::uint64_t size = 0;
-    std::string etag;
+    std::string etag = {};
     std::string content_type = "application/octet-stream";
   };
   virtual Status SendFile(Headers headers, const Body& body) = 0;
@@ -127,15 +127,15 @@ class Router {
 };
 
 struct TlsOptions {
-  std::string certificate_file;  // PEM chain
-  std::string key_file;          // PEM
-  std::string client_ca_file;    // when set, clients must show a certificate it signed
+  std::string certificate_file = {};  // PEM chain
+  std::string key_file = {};          // PEM
+  std::string client_ca_file = {};    // when set, clients must show a certificate it signed
 };
 
 struct ServerOptions {
   std::string name = "http";           // of its threads
   std::string listen = "127.0.0.1:0";  // host:port, [::1]:port, or unix:/path
-  std::optional<TlsOptions> tls;
+  std::optional<TlsOptions> tls = std::nullopt;
   std::size_t workers = 16;
   std::uint64_t head_bytes_max = 32 * 1024;
   std::size_t headers_max = 100;

@@ -18,6 +18,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/text.h"
+
 namespace bdn::net {
 namespace {
 
@@ -69,7 +71,6 @@ class PlainStream final : public Stream {
     return FromErrno(IoOutcome::Kind::kWantWrite);
   }
   bool can_send_file() const override { return true; }
-  bool has_buffered_input() const override { return false; }
   void EndOutput() override { shutdown(fd(), SHUT_WR); }
 
  private:
@@ -119,7 +120,8 @@ Result<Listener> ListenTcp(const std::string& where) {
   std::string host = where.substr(0, colon == std::string::npos ? 0 : colon);
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
-  if (colon == std::string::npos || host.empty() || colon + 1 == where.size() ||
+  const auto port = ParseDecimal(std::string_view(where).substr(colon + 1));
+  if (colon == std::string::npos || host.empty() || !port || *port > 65'535 ||
       (!bracketed && host.find(':') != std::string::npos)) {
     return Error(Code::kInvalidArgument, "listen address \"" + where +
                                              "\" is malformed: write host:port, [::1]:port or "
@@ -155,11 +157,6 @@ Result<Listener> ListenTcp(const std::string& where) {
 }
 
 }  // namespace
-
-void UniqueFd::Reset(int fd) {
-  if (fd_ >= 0) close(fd_);
-  fd_ = fd;
-}
 
 std::unique_ptr<Stream> MakePlainStream(UniqueFd socket) {
   return std::make_unique<PlainStream>(std::move(socket));

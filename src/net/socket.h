@@ -1,5 +1,5 @@
 #pragma once
-// Sockets of the server: an owned descriptor, the listener, and Stream, the non-blocking byte
+// Sockets of the server: the listener, and Stream, the non-blocking byte
 // stream that plain and TLS connections share.
 #include <cstddef>
 #include <cstdint>
@@ -9,30 +9,11 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "os/unique_fd.h"
 
 namespace bdn::net {
 
-class UniqueFd {
- public:
-  UniqueFd() = default;
-  explicit UniqueFd(int fd) : fd_(fd) {}
-  UniqueFd(UniqueFd&& other) noexcept : fd_(other.Release()) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept {
-    if (this != &other) Reset(other.Release());
-    return *this;
-  }
-  ~UniqueFd() { Reset(-1); }
-  int get() const { return fd_; }
-  int Release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-  void Reset(int fd);
-
- private:
-  int fd_ = -1;
-};
+using os::UniqueFd;
 
 // What one non-blocking call did.
 struct IoOutcome {
@@ -59,8 +40,6 @@ class Stream {
   // sendfile(2); only when can_send_file().
   virtual IoOutcome SendFile(int file, std::uint64_t offset, std::size_t size) = 0;
   virtual bool can_send_file() const = 0;
-  // Input that is already decrypted, so that poll does not know of it.
-  virtual bool has_buffered_input() const = 0;
   // Tells the peer that no more bytes come (close_notify, FIN).
   virtual void EndOutput() = 0;
   // Who the client's certificate says it is (RFC 2253 subject); empty without one.

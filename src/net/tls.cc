@@ -72,7 +72,6 @@ class TlsStream final : public Stream {
     return {IoOutcome::Kind::kFailed, 0};
   }
   bool can_send_file() const override { return false; }
-  bool has_buffered_input() const override { return SSL_has_pending(ssl_.get()) == 1; }
   void EndOutput() override {
     ERR_clear_error();
     if (!broken_ && SSL_is_init_finished(ssl_.get()) == 1) SSL_shutdown(ssl_.get());

@@ -21,6 +21,10 @@ if(BDN_SANITIZE)  # whole-build flags: a sanitizer that misses one library is wo
   add_compile_options(-fsanitize=${BDN_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${BDN_SANITIZE})
 endif()
+if(BDN_FUZZ)  # the parsers that are fuzzed, not only the targets in fuzz/, must count their edges
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
 
 function(bdn_component name)
   cmake_parse_arguments(A "" "" "HEADERS;SOURCES;DEPS;PRIVATE_DEPS;LIBS;TESTING_HEADERS;TESTING_SOURCES;TESTING_DEPS;TESTS;TEST_DEPS;TEST_LIBS" ${ARGN})

@@ -60,6 +60,8 @@ TEST(Clock, FormatsAndParsesTheSameInstant) {
   EXPECT_EQ(ParseHttpDate(FormatHttpDate(*t)), *t - 500ms);
   EXPECT_FALSE(ParseRfc3339("2026-13-01T00:00:00Z"));
   EXPECT_FALSE(ParseHttpDate("nonsense"));
+  EXPECT_FALSE(ParseHttpDate("Mon, 23 Nov 5026 03:44:41 GMT"));
+  EXPECT_FALSE(ParseRfc3339("9999-12-31T23:59:59Z"));
 }
 
 TEST(Context, ChildTakesTheEarlierDeadline) {

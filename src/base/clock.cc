@@ -57,6 +57,8 @@ std::optional<WallTime> FromParts(int year, int month, int day, int hour, int mi
   const year_month_day date{std::chrono::year(year),
                             std::chrono::month(static_cast<unsigned>(month)),
                             std::chrono::day(static_cast<unsigned>(day))};
+  // What 64 bits of nanoseconds can hold, with room for an offset.
+  if (year < 1678 || year > 2261) return std::nullopt;
   if (!date.ok() || hour > 23 || minute > 59 || second > 60) return std::nullopt;
   return WallTime(sys_days(date).time_since_epoch() + hours(hour) + minutes(minute) +
                   seconds(second));

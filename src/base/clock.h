@@ -27,7 +27,8 @@ const Clock& RealClock();
 
 // RFC 3339 in UTC, seconds: "2026-11-23T03:44:41Z".
 std::string FormatRfc3339(WallTime time);
-// Accepts fractional seconds (cut to nanoseconds) and numeric offsets.
+// Accepts fractional seconds (cut to nanoseconds) and numeric offsets. Years before 1678 or after
+// 2261 do not fit a WallTime and are nullopt, here and in ParseHttpDate.
 std::optional<WallTime> ParseRfc3339(std::string_view text);
 // RFC 9110 §5.6.7 IMF-fixdate: "Mon, 23 Nov 2026 03:44:41 GMT".
 std::string FormatHttpDate(WallTime time);

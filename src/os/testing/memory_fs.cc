@@ -13,7 +13,8 @@
 #include "os/errno_error.h"
 
 namespace bdn::os::testing {
-namespace {
+// Named, because MemoryFs::Disk, which the header names, holds them.
+namespace memory_fs_internal {
 
 constexpr std::uint64_t kBlockBytes = 4096;
 constexpr std::uint64_t kUnlimitedBytes = 1ull << 50;  // what Space() says without a capacity
@@ -47,6 +48,12 @@ struct DiskState {
   std::uint64_t used_bytes = 0;
   std::uint64_t power_cuts = 0;
 };
+
+}  // namespace memory_fs_internal
+
+namespace {
+
+using namespace memory_fs_internal;  // NOLINT(google-build-using-namespace): of this file
 
 Error Refused(int error_number, std::string_view action, std::string_view path) {
   return ErrnoError(error_number, std::string(action) + " \"" + std::string(path) + '"');

@@ -22,19 +22,9 @@
 #include <gtest/gtest.h>
 
 #include "source/source.h"
+#include "source/testing/pattern_bytes.h"
 
 namespace bdn::source::testing {
-
-// Bytes that differ at every offset and between seeds.
-inline std::string PatternBytes(std::size_t size, unsigned seed) {
-  std::string bytes(size, '\0');
-  std::uint32_t x = seed * 2654435761u + 1;
-  for (char& c : bytes) {
-    x = x * 1664525u + 1013904223u;
-    c = static_cast<char>(x >> 24);
-  }
-  return bytes;
-}
 
 // The whole of one range; what was received before an error is kept in `partial` when given.
 inline Result<std::string> ReadRange(const Context& ctx,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,8 @@ struct MirrorResult {
   source::Pin pin;
   crypto::Digest manifest;
   store::Progress progress;
-  bool reused_whole = false;  // a finished mirror with this key and pin was there
+  bool reused_whole = false;          // a finished mirror with this key and pin was there
+  std::vector<std::string> warnings;  // beside those of the pin
 };
 
 struct MirrorerOptions {
@@ -41,6 +43,9 @@ struct MirrorerOptions {
   std::uint64_t memory_bytes_max = 512ull << 20;  // chunk buffers, over all mirrors of this process
   Duration progress_interval = std::chrono::milliseconds(500);
   int restarts_max = 2;  // when the source changes meanwhile
+  // Objects that were stored or found longer ago than this are looked at again before the manifest
+  // refers to them. A garbage collection has to spare what is younger than twice this.
+  Duration hold_again_after = std::chrono::minutes(15);
 };
 
 class Mirrorer {
@@ -61,6 +66,12 @@ class Mirrorer {
                            const MirrorRequest& request,
                            const std::function<Status(const source::Pin&)>& on_pin,
                            const ProgressSink& progress);
+
+  // Whether a finished version is still complete in the store, and how large it is; renews the age
+  // of all its objects. nullopt when something is missing.
+  Result<std::optional<store::Progress>> Hold(const Context& ctx,
+                                              const store::Scope& scope,
+                                              const crypto::Digest& manifest);
 
  private:
   struct Impl;

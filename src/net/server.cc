@@ -293,7 +293,9 @@ void ServerImpl::WorkLoop() {
     if (count != 1) continue;
     if (event.data.ptr == nullptr) return;
     Connection& connection = *static_cast<Connection*>(event.data.ptr);
-    connection.parked_until = Connection::kActive;
+    // epoll orders nothing for the language: this exchange reads what the thread that parked the
+    // connection stored last, so all that it did to the connection happened before.
+    connection.parked_until.exchange(Connection::kActive);
     const Connection::Next next = connection.OnReady();
     if (next.kind == Connection::Next::Kind::kPark) {
       Park(connection, next);

@@ -173,9 +173,14 @@ Status CheckTarget(const ManifestEntry& entry) {
 
 bool PathLess(std::string_view a, std::string_view b) {
   const std::size_t common = std::min(a.size(), b.size());
-  const auto differ =
-      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(common), b.begin());
-  const auto at = static_cast<std::size_t>(differ.first - a.begin());
+  std::size_t at = 0;
+  // Paths of one tree share long beginnings: eight bytes at a time through those.
+  for (std::uint64_t x = 0, y = 0; common - at >= sizeof x; at += sizeof x) {
+    std::memcpy(&x, a.data() + at, sizeof x);
+    std::memcpy(&y, b.data() + at, sizeof y);
+    if (x != y) break;
+  }
+  while (at < common && a[at] == b[at]) ++at;
   if (at == common) return a.size() < b.size();
   if (a[at] == '/') return true;
   if (b[at] == '/') return false;
@@ -217,12 +222,22 @@ Status CheckTreePath(std::string_view path) {
 std::vector<std::uint32_t> TreeOrder(const std::vector<ManifestEntry>& entries) {
   std::vector<std::uint32_t> order(entries.size());
   std::iota(order.begin(), order.end(), 0u);
-  const auto less = [&](std::uint32_t a, std::uint32_t b) {
-    return PathLess(entries[a].path, entries[b].path);
+  const bool sorted = std::is_sorted(
+      entries.begin(), entries.end(),
+      [](const ManifestEntry& a, const ManifestEntry& b) { return PathLess(a.path, b.path); });
+  if (sorted) return order;
+  // Views side by side: a comparison that goes through the entries misses the cache four times
+  // instead of twice.
+  struct Named {
+    std::string_view path;
+    std::uint32_t index = 0;
   };
-  if (!std::is_sorted(order.begin(), order.end(), less)) {
-    std::sort(order.begin(), order.end(), less);
-  }
+  std::vector<Named> named(entries.size());
+  for (const std::uint32_t i : order) named[i] = {entries[i].path, i};
+  std::sort(named.begin(), named.end(),
+            [](const Named& a, const Named& b) { return PathLess(a.path, b.path); });
+  std::transform(named.begin(), named.end(), order.begin(),
+                 [](const Named& entry) { return entry.index; });
   return order;
 }
 

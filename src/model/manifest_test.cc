@@ -99,6 +99,12 @@ TEST(Chunkmap, TheGoldenExampleParsesAndIsWrittenBackByteForByte) {
   EXPECT_EQ(chunkmap->chunks[2].offset, 2 * kChunkBytes);
 }
 
+TEST(Manifest, TheDocumentationShowsTheGoldenExamples) {
+  const std::string page = ReadGolden("../../../docs/formats/objects.md");
+  EXPECT_THAT(page, HasSubstr(ReadGolden("manifest.jsonl")));
+  EXPECT_THAT(page, HasSubstr(ReadGolden("chunkmap.jsonl")));
+}
+
 TEST(Manifest, OrderDoesNotMatterAndUnknownMembersAreSkipped) {
   const auto manifest = ParseManifest(
       Small("/b", 3, kHexB, ",\"future\":[1]") + Directory("a") + Header(3, 3) +

@@ -1,5 +1,6 @@
 #include "model/volume_ref.h"
 
+#include <fstream>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -21,6 +22,22 @@ TEST(VolumeRef, ReadsEveryForm) {
   EXPECT_EQ(ParseVolumeRef("bdn://ns/vol@b3:" + std::string(64, 'f'))->ToString(),
             "bdn:ns/vol@" + std::string(64, 'f'));
   EXPECT_EQ(ParseVolumeRef("bdn:0/a._-z")->volume, "a._-z");
+}
+
+TEST(VolumeRef, TheDocumentedExamplesHold) {
+  std::ifstream page(std::string(BDN_MODEL_TESTDATA) + "/../../../docs/formats/volumes.md");
+  ASSERT_TRUE(page);
+  int examples = 0;
+  for (std::string line; std::getline(page, line);) {
+    // | `text` | `canonical` |
+    const auto middle = line.find("` | `");
+    if (!line.starts_with("| `bdn:") || middle == std::string::npos) continue;
+    const auto ref = ParseVolumeRef(line.substr(3, middle - 3));
+    ASSERT_TRUE(ref) << line;
+    EXPECT_EQ(ref->ToString(), line.substr(middle + 5, line.size() - middle - 8)) << line;
+    ++examples;
+  }
+  EXPECT_EQ(examples, 4);
 }
 
 TEST(VolumeRef, RefusesEverythingElse) {

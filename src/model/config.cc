@@ -1,8 +1,9 @@
 #include "model/config.h"
 
-#include <algorithm>
 #include <charconv>
+#include <map>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -183,10 +184,15 @@ Config ReadConfig(const YamlNode& root, Findings& findings) {
   return config;
 }
 
+// By place; findings of one place stay in the order in which they were found.
 void SortByPlace(std::vector<Finding>& findings) {
-  std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
-    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-  });
+  std::multimap<std::pair<int, int>, Finding> sorted;
+  for (Finding& finding : findings) {
+    const std::pair place(finding.line, finding.column);
+    sorted.emplace(place, std::move(finding));
+  }
+  findings.clear();
+  for (auto& [place, finding] : sorted) findings.push_back(std::move(finding));
 }
 
 // Fields are written with their lengths, so no two different inputs give the same bytes.

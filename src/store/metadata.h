@@ -278,7 +278,7 @@ class Metadata {
   struct Root {
     Scope scope;
     crypto::Digest digest;
-    bool manifest = false;  // false: a single chunk or chunkmap
+    bool manifest = false;  // false: a single chunk
   };
   // Manifests of active deployments' finished mirrors, of volume heads and tags, and partial
   // chunks; each (scope, digest, manifest) once. All of them come from one snapshot, taken before

@@ -65,7 +65,8 @@ Error HubClient::UnauthorizedError(const HubCall& call, const net::Headers& head
                                 : "no Hugging Face token was given",
                     endpoint_.PageOf(call.repo), RequestId(headers)));
   }
-  return NotFoundError(call, headers);
+  // Without a credential the Hub says 401 for what does not exist, and for what is private.
+  return NotFoundError(call, "RepoNotFound", headers);
 }
 
 Error HubClient::ForbiddenError(const HubCall& call, const net::Headers& headers) const {
@@ -98,10 +99,12 @@ Error HubClient::ForbiddenError(const HubCall& call, const net::Headers& headers
                   said, RequestId(headers)));
 }
 
-Error HubClient::NotFoundError(const HubCall& call, const net::Headers& headers) const {
-  const auto code = headers.Get("X-Error-Code").value_or("");
+Error HubClient::NotFoundError(const HubCall& call,
+                               std::string_view code,
+                               const net::Headers& headers) const {
   const auto at = endpoint_.ToString();
-  if (code == "EntryNotFound" && call.step == HubStep::kRead) {
+  // Whatever the reason (mirrors often give none): it was there when we listed.
+  if (call.step == HubStep::kRead && code != "RepoNotFound") {
     return Error(Code::kFailedPrecondition,
                  fmt::format("source changed: {} was in the listing of {} at {} and is gone from "
                              "the Hub{}",
@@ -119,12 +122,6 @@ Error HubClient::NotFoundError(const HubCall& call, const net::Headers& headers)
                              "commit SHA after '@'{}",
                              KindWord(call.repo), call.repo.id, at,
                              Printable(call.revision, kServerTextBytesMax), RequestId(headers)));
-  }
-  if (call.step == HubStep::kRead && code != "RepoNotFound" && !code.empty()) {
-    return Error(
-        Code::kFailedPrecondition,
-        fmt::format("source changed: the Hub no longer has {} ({}){}",
-                    Printable(call.path, kServerTextBytesMax), Quote(code), RequestId(headers)));
   }
   return Error(
       Code::kNotFound,
@@ -146,7 +143,9 @@ Error HubClient::ErrorOf(const HubCall& call,
                          WallTime now) const {
   if (status == 401) return UnauthorizedError(call, headers);
   if (status == 403) return ForbiddenError(call, headers);
-  if (status == 404 || status == 410) return NotFoundError(call, headers);
+  if (status == 404 || status == 410) {
+    return NotFoundError(call, headers.Get("X-Error-Code").value_or(""), headers);
+  }
   const std::string text = ServerText(headers, body);
   const std::string said = text.empty() ? "" : fmt::format(". The Hub says: {}", Quote(text));
   const std::string what = fmt::format(

@@ -167,7 +167,9 @@ class HubClient {
   std::string Quote(std::string_view text) const;
   Error UnauthorizedError(const HubCall& call, const net::Headers& headers) const;
   Error ForbiddenError(const HubCall& call, const net::Headers& headers) const;
-  Error NotFoundError(const HubCall& call, const net::Headers& headers) const;
+  Error NotFoundError(const HubCall& call,
+                      std::string_view code,
+                      const net::Headers& headers) const;
 
   net::Transport& transport_;
   const HubEndpoint endpoint_;

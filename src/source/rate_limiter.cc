@@ -64,7 +64,10 @@ void RateLimiter::Throttled(const Context& ctx,
       s.decreased_at = now;
     }
     Bucket& b = BucketOf(s, bucket);
-    if (wait) b.paused_until = std::max<MonoTime>(b.paused_until, now + *wait);
+    if (wait) {
+      const Duration pause = std::min<Duration>(*wait, options_.pause_max);
+      b.paused_until = std::max(b.paused_until, now + pause);
+    }
   });
 }
 
@@ -72,20 +75,20 @@ void RateLimiter::SawWindow(const Context& ctx, std::string_view bucket, const W
   const MonoTime now = ctx.clock().Monotonic();
   const std::uint64_t low = window.quota ? *window.quota / options_.pace_below_quota_divisor
                                          : options_.pace_below_when_quota_unknown;
+  const Duration reset = std::min<Duration>(window.reset, options_.pause_max);
   state_.With([&](State& s) {
     Bucket& b = BucketOf(s, bucket);
-    if (window.remaining >= low) {
+    if (window.remaining == 0) {
+      b.spacing = Duration::zero();
+      b.paused_until = std::max<MonoTime>(b.paused_until, now + reset + std::chrono::seconds(1));
+    } else if (window.remaining >= low) {
       b.spacing = Duration::zero();
       b.next_at = now;
-    } else if (window.remaining == 0) {
-      b.spacing = Duration::zero();
-      b.paused_until =
-          std::max<MonoTime>(b.paused_until, now + window.reset + std::chrono::seconds(1));
     } else {
-      b.spacing = Duration(window.reset) / static_cast<std::int64_t>(window.remaining);
+      b.spacing = reset / static_cast<std::int64_t>(window.remaining);
       b.next_at = std::max(b.next_at, now + b.spacing);
       // Never later than the window's end: then a new quota begins.
-      b.next_at = std::min<MonoTime>(b.next_at, now + window.reset + std::chrono::seconds(1));
+      b.next_at = std::min<MonoTime>(b.next_at, now + reset + std::chrono::seconds(1));
     }
   });
 }

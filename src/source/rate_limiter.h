@@ -31,6 +31,8 @@ struct RateLimiterOptions {
   // Pacing begins when less than quota / this remains.
   std::uint64_t pace_below_quota_divisor = 10;
   std::uint64_t pace_below_when_quota_unknown = 20;
+  // A longer wish of the host is cut to this: one strange answer must not stop a process for a day.
+  Duration pause_max = std::chrono::minutes(10);
 };
 
 // Thread-safe.

@@ -71,6 +71,16 @@ TEST_F(RateLimiterTest, SpreadsTheRestOfANearlyUsedWindow) {
   EXPECT_EQ(Passed(), before);
 }
 
+TEST_F(RateLimiterTest, OneStrangeAnswerDoesNotStopAProcessForADay) {
+  RateLimiter limiter;
+  limiter.Throttled(ctx_, "api", std::chrono::hours(24));
+  ASSERT_TRUE(limiter.Acquire(ctx_, "api"));
+  EXPECT_EQ(Passed(), 10min);
+  limiter.SawWindow(ctx_, "api", {.remaining = 0, .reset = 4'000'000'000s, .quota = 5});
+  ASSERT_TRUE(limiter.Acquire(ctx_, "api"));
+  EXPECT_EQ(Passed(), 20min + 1s);
+}
+
 TEST_F(RateLimiterTest, DeadlineEndsTheWait) {
   RateLimiter limiter;
   limiter.Throttled(ctx_, "api", 30s);

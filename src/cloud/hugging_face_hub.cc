@@ -171,8 +171,9 @@ std::optional<std::chrono::milliseconds> HubRetryAfter(const net::Headers& heade
 std::vector<HubWarning> ParseHubWarnings(const net::Headers& headers) {
   std::vector<HubWarning> warnings;
   for (const auto& [name, value] : headers.fields()) {
+    constexpr std::string_view kName = "x-hf-warning";
     const bool ours = std::equal(
-        name.begin(), name.end(), "x-hf-warning", "x-hf-warning" + 12,
+        name.begin(), name.end(), kName.begin(), kName.end(),
         [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b; });
     if (!ours) continue;
     HubWarning warning;

@@ -107,6 +107,15 @@ class ServerImpl final : public Server, public ConnectionHost {
   void EndLateConnections();
   Duration ScanInterval() const;
 
+  // Gives the connection to the workers by arming it in epoll. After success the caller may not
+  // touch it.
+  bool Arm(Connection& connection, int operation, std::uint32_t events, MonoTime deadline);
+  // Held while a connection is armed and, for a moment, by the worker that epoll gives it to. The
+  // kernel orders the two anyway, but the language knows nothing of epoll: by this lock all that
+  // the one thread did to the connection happened before what the other does.
+  Guarded<char>& HandOver(const Connection* connection) {
+    return hand_over_[reinterpret_cast<std::uintptr_t>(connection) / 256 % hand_over_.size()];
+  }
   void WorkLoop();
   void Park(Connection& connection, const Connection::Next& next);
   void Close(Connection& connection);
@@ -124,6 +133,7 @@ class ServerImpl final : public Server, public ConnectionHost {
   std::uint64_t next_id_ = kFirstConnectionId;  // accept thread only
   std::atomic<bool> draining_{false};
   Guarded<Registry> registry_;
+  std::array<Guarded<char>, 64> hand_over_;
   Guarded<bool> stopped_{false};
   std::jthread accept_thread_;
   std::vector<std::jthread> workers_;
@@ -234,17 +244,26 @@ void ServerImpl::Admit(UniqueFd socket) {
   auto connection =
       std::make_unique<Connection>(*this, next_id_++, std::move(stream), mode, std::move(peer));
   if (over) connection->set_rejected();
-  connection->parked_until = Ticks(connection->first_deadline());
   Connection* const raw = connection.get();
   registry_.With([&](Registry& r) {
     if (over) r.rejected += 1;
     r.connections.emplace(raw->id(), std::move(connection));
   });
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLONESHOT;
-  event.data.ptr = raw;
   // From a success on, `raw` belongs to the workers.
-  if (epoll_ctl(work_.get(), EPOLL_CTL_ADD, raw->fd(), &event) != 0) Close(*raw);
+  if (!Arm(*raw, EPOLL_CTL_ADD, EPOLLIN, raw->first_deadline())) Close(*raw);
+}
+
+bool ServerImpl::Arm(Connection& connection,
+                     int operation,
+                     std::uint32_t events,
+                     MonoTime deadline) {
+  return HandOver(&connection).With([&](char&) {
+    connection.parked_until = Ticks(deadline);
+    epoll_event event{};
+    event.events = events | EPOLLONESHOT;
+    event.data.ptr = &connection;
+    return epoll_ctl(work_.get(), operation, connection.fd(), &event) == 0;
+  });
 }
 
 void ServerImpl::OnPeerLeft(std::uint64_t id) {
@@ -293,9 +312,7 @@ void ServerImpl::WorkLoop() {
     if (count != 1) continue;
     if (event.data.ptr == nullptr) return;
     Connection& connection = *static_cast<Connection*>(event.data.ptr);
-    // epoll orders nothing for the language: this exchange reads what the thread that parked the
-    // connection stored last, so all that it did to the connection happened before.
-    connection.parked_until.exchange(Connection::kActive);
+    HandOver(&connection).With([&](char&) { connection.parked_until = Connection::kActive; });
     const Connection::Next next = connection.OnReady();
     if (next.kind == Connection::Next::Kind::kPark) {
       Park(connection, next);
@@ -310,11 +327,9 @@ void ServerImpl::Park(Connection& connection, const Connection::Next& next) {
   // as parked and wakes it.
   connection.parked_until = Ticks(next.deadline);
   if (draining_) return Close(connection);
-  epoll_event event{};
-  event.events = EPOLLONESHOT | (next.for_writing ? EPOLLOUT : EPOLLIN);
-  if (next.yield) event.events |= EPOLLOUT;
-  event.data.ptr = &connection;
-  if (epoll_ctl(work_.get(), EPOLL_CTL_MOD, connection.fd(), &event) != 0) Close(connection);
+  std::uint32_t events = next.for_writing ? EPOLLOUT : EPOLLIN;
+  if (next.yield) events |= EPOLLOUT;  // ready at once
+  if (!Arm(connection, EPOLL_CTL_MOD, events, next.deadline)) Close(connection);
 }
 
 void ServerImpl::Close(Connection& connection) {

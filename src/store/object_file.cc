@@ -12,7 +12,7 @@ namespace {
 
 // The first of the sixteen magic numbers of skippable frames, little endian.
 constexpr std::string_view kMagic("\x50\x2a\x4d\x18", 4);
-constexpr std::string_view kTypePrefix = "application/vnd.baseten.bdn.";
+constexpr std::string_view kTypeTextPrefix = "application/vnd.baseten.bdn.";
 
 std::string_view AsText(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -33,7 +33,7 @@ std::optional<std::string_view> FindType(std::string_view text) {
   text.remove_prefix(kTypeFrameHeadBytes);
   if (length > kTypeTextBytesMax || length > text.size()) return std::nullopt;
   text = text.substr(0, length);
-  return text.starts_with(kTypePrefix) ? std::optional(text) : std::nullopt;
+  return text.starts_with(kTypeTextPrefix) ? std::optional(text) : std::nullopt;
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace bdn::store {
 namespace {
 
-Error NoSuch(std::string_view what, std::string_view name) {
+Error NoSuchName(std::string_view what, std::string_view name) {
   return Error(Code::kNotFound, fmt::format("no {} \"{:.80}\"", what, name));
 }
 
@@ -176,7 +176,7 @@ Status SqliteMetadata::SetTag(const Scope& scope,
     q.Bind(scope.org).Bind(scope.ns).Bind(volume).Bind(manifest);
     BDN_ASSIGN(const bool row, q.Next());
     if (!row) {
-      return NoSuch("version", fmt::format("{}/{}@{}", scope.ns, volume, manifest.hex()));
+      return NoSuchName("version", fmt::format("{}/{}@{}", scope.ns, volume, manifest.hex()));
     }
     return PutTag(db, scope, volume, tag, manifest, now);
   });
@@ -189,7 +189,7 @@ Status SqliteMetadata::DeleteTag(const Scope& scope,
     Query q(db, "DELETE FROM volume_tags WHERE org = ? AND ns = ? AND volume = ? AND name = ?");
     q.Bind(scope.org).Bind(scope.ns).Bind(volume).Bind(tag);
     BDN_TRY(q.Run());
-    if (q.changes() == 0) return NoSuch("tag", fmt::format("{}/{}:{}", scope.ns, volume, tag));
+    if (q.changes() == 0) return NoSuchName("tag", fmt::format("{}/{}:{}", scope.ns, volume, tag));
     return {};
   });
 }
@@ -213,7 +213,7 @@ Result<SealedSecret> SqliteMetadata::GetSecret(const std::string& org, const std
     return {};
   });
   BDN_TRY(done);
-  if (!found) return NoSuch("secret", key);
+  if (!found) return NoSuchName("secret", key);
   return *std::move(found);
 }
 
@@ -238,7 +238,7 @@ Status SqliteMetadata::DeleteSecret(const std::string& org, const std::string& k
   return Write([&](Db& db) -> Status {
     Query q(db, "DELETE FROM secrets WHERE org = ? AND secret_key = ?");
     BDN_TRY(q.Bind(org).Bind(key).Run());
-    if (q.changes() == 0) return NoSuch("secret", key);
+    if (q.changes() == 0) return NoSuchName("secret", key);
     return {};
   });
 }
@@ -286,7 +286,7 @@ Status SqliteMetadata::RevokeApiKey(const std::string& id) {
   return Write([&](Db& db) -> Status {
     Query q(db, "UPDATE api_keys SET revoked = 1 WHERE id = ?");
     BDN_TRY(q.Bind(id).Run());
-    if (q.changes() == 0) return NoSuch("API key", id);
+    if (q.changes() == 0) return NoSuchName("API key", id);
     return {};
   });
 }

@@ -178,7 +178,9 @@ Result<Child> Spawn(SpawnOptions options) {
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  const pid_t pid = ::fork();
+  // Without the handlers of pthread_atfork(3): they allocate, take locks and, in a ThreadSanitizer
+  // build, start a thread, with which the child could not make a user namespace.
+  const pid_t pid = ::_Fork();
   if (pid == 0) RunChild(prepared);
   const int fork_errno = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -17,8 +17,6 @@ using namespace bdn::mirror::testing;  // NOLINT(google-build-using-namespace): 
 using source::testing::FaultySource;
 using source::testing::SourceFault;
 
-constexpr std::uint64_t kChunk = World::kChunk;
-
 // Files of every kind, with and without a publisher's hash.
 Tree PublishMixed(MemorySource& source) {
   Tree tree = {{"empty", ""},
@@ -35,12 +33,6 @@ Tree PublishMixed(MemorySource& source) {
     }
   }
   return tree;
-}
-
-std::uint64_t SizeOf(const Tree& tree) {
-  std::uint64_t bytes = 0;
-  for (const auto& [path, content] : tree) bytes += content.size();
-  return bytes;
 }
 
 // Every chunk of which the metadata has a record is known before the second run; none of them may

@@ -12,18 +12,10 @@ using namespace bdn::mirror::testing;  // NOLINT(google-build-using-namespace): 
 using source::testing::FaultySource;
 using source::testing::SourceFault;
 
-constexpr std::uint64_t kChunk = World::kChunk;
-
 // Publishes and remembers.
 Tree PublishAll(World& world, const Tree& tree) {
   for (const auto& [path, content] : tree) world.source.Publish(path, content);
   return tree;
-}
-
-std::uint64_t SizeOf(const Tree& tree) {
-  std::uint64_t bytes = 0;
-  for (const auto& [path, content] : tree) bytes += content.size();
-  return bytes;
 }
 
 TEST(Mirror, EverySizeAroundAChunkArrives) {

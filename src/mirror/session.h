@@ -121,7 +121,6 @@ class Session {
   const source::Pin pin_;
   const std::vector<source::RemoteFile>& files_;
   ProgressReporter& progress_;
-  const Clock* clock_ = nullptr;
   KnownBatch known_;
   Guarded<Queue> queue_;
   Guarded<std::vector<std::string>> warnings_;

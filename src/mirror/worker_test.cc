@@ -246,7 +246,7 @@ TEST_F(MirrorWorkerTest, WishOfTheOtherSideIsHonoured) {
 
 TEST_F(MirrorWorkerTest, AttemptsThatFetchSomethingDoNotUseUpThePatience) {
   // Every attempt is cut off after one more chunk: twenty attempts for one file.
-  world_.source.Publish("m", PatternBytes(20 * World::kChunk, 1));
+  world_.source.Publish("m", PatternBytes(20 * kChunk, 1));
   int reads = 0;
   world_.source.OnRead([&](const Context&, const MemorySource::ReadCall&) -> Status {
     if (++reads % 2 == 0) return Error(Code::kUnavailable, "reset");
@@ -270,7 +270,7 @@ TEST_F(MirrorWorkerTest, AttemptsThatFetchSomethingDoNotUseUpThePatience) {
   }
   EXPECT_EQ(Row(id).state, MirrorState::kDone);
   EXPECT_GT(Row(id).attempts, 8);
-  EXPECT_EQ(world_.source.bytes_served(), 20 * World::kChunk);
+  EXPECT_EQ(world_.source.bytes_served(), 20 * kChunk);
 }
 
 TEST_F(MirrorWorkerTest, UnreachableSourceFallsBackToTheNewestMirrorWithAWarning) {
@@ -362,6 +362,20 @@ TEST_F(MirrorWorkerTest, StopGivesTheMirrorBackAtOnce) {
   MirrorWorker next = MakeWorker("w2");
   EXPECT_TRUE(RunOne(next));
   EXPECT_EQ(Row(id).state, MirrorState::kDone);
+}
+
+TEST_F(MirrorWorkerTest, DeadlineEndsAMirrorWhoseSourceStands) {
+  world_.source.Publish("m", PatternBytes(2500, 1));
+  Gate gate(world_.source);
+  std::jthread running([&] {
+    const auto result = mirrorer_.Run(ctx_.WithTimeout(seconds(10)), world_.source,
+                                      {.scope = world_.scope, .weights = world_.weights}, {}, {});
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code(), Code::kTimeout) << result.error().message();
+  });
+  gate.AwaitReaders();
+  clock_.AwaitSleepers(1);
+  clock_.Advance(seconds(10));
 }
 
 TEST_F(MirrorWorkerTest, HeartbeatKeepsTheLeaseWhileNothingMoves) {

@@ -25,6 +25,14 @@ using source::testing::MemorySource;
 using source::testing::PatternBytes;
 using Tree = std::map<std::string, std::string>;
 
+inline constexpr std::uint64_t kChunk = 1000;  // bytes; small, so that small files have many
+
+inline std::uint64_t SizeOf(const Tree& tree) {
+  std::uint64_t bytes = 0;
+  for (const auto& [path, content] : tree) bytes += content.size();
+  return bytes;
+}
+
 inline MemorySource::File WithSha256(std::string content) {
   MemorySource::File file;
   file.hash_kind = source::ContentHash::kSha256;
@@ -160,8 +168,6 @@ class DyingProcess {
 };
 
 struct World {
-  static constexpr std::uint64_t kChunk = 1000;
-
   World() {
     auto opened = store::OpenSqliteMetadata(":memory:", {});
     if (opened) metadata = *std::move(opened);

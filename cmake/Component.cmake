@@ -10,7 +10,9 @@
 #   TEST_DEPS base_testing                       further components that the tests use
 #   TEST_LIBS rapidcheck)                        third-party libraries that only tests use
 add_library(bdn_options INTERFACE)
-target_compile_options(bdn_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor)
+target_compile_options(bdn_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
+  # Designated initialisers leave out what has a default: that is their point.
+  -Wno-missing-field-initializers)
 if(BDN_WERROR)
   target_compile_options(bdn_options INTERFACE -Werror)
 endif()

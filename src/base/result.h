@@ -24,13 +24,15 @@ using Status = Result<void>;
 
 #define BDN_CONCAT_(a, b) a##b
 #define BDN_CONCAT(a, b) BDN_CONCAT_(a, b)
-// BDN_TRY(expr): returns expr's error from the enclosing function, or continues.
-#define BDN_TRY(expr)                  \
-  do {                                 \
-    auto bdn_r = (expr);               \
-    if (!bdn_r) [[unlikely]]           \
-      return std::move(bdn_r).error(); \
+// BDN_TRY(expr): returns expr's error from the enclosing function, or continues. Names are made
+// from a counter, so that a lambda inside `expr` may use the macros too.
+#define BDN_TRY_(tmp, expr)          \
+  do {                               \
+    auto tmp = (expr);               \
+    if (!tmp) [[unlikely]]           \
+      return std::move(tmp).error(); \
   } while (false)
+#define BDN_TRY(expr) BDN_TRY_(BDN_CONCAT(bdn_r_, __COUNTER__), expr)
 // BDN_ASSIGN(auto x, expr): the same, and binds the value. Expands to statements: needs braces
 // around it.
 #define BDN_ASSIGN_(tmp, decl, expr) \
@@ -38,4 +40,4 @@ using Status = Result<void>;
   if (!tmp) [[unlikely]]             \
     return std::move(tmp).error();   \
   decl = *std::move(tmp)
-#define BDN_ASSIGN(decl, expr) BDN_ASSIGN_(BDN_CONCAT(bdn_r_, __LINE__), decl, expr)
+#define BDN_ASSIGN(decl, expr) BDN_ASSIGN_(BDN_CONCAT(bdn_r_, __COUNTER__), decl, expr)

@@ -1,0 +1,43 @@
+#pragma once
+// Assembles one file of the node cache from verified chunks. Internal to this component.
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/context.h"
+#include "base/executor.h"
+#include "base/result.h"
+#include "model/manifest.h"
+#include "os/fs.h"
+#include "store/object_store.h"
+
+namespace bdn::cache {
+
+// Bytes that became available: fetched now, or found in what an earlier attempt left.
+using OnBytes = std::function<void(std::uint64_t bytes, bool reused)>;
+
+// "ab/<hex>.<mode>": the name of a file's content and mode below files/.
+std::string CacheFileName(const crypto::Digest& digest, std::uint32_t mode);
+
+struct FillTarget {
+  os::Fs& fs;
+  store::ObjectReader& upstream;
+  Executor& executor;
+  const store::Scope& scope;
+};
+
+// Puts entry's content at `path`, complete and verified, with its mode; never anything else under
+// that name. A file of several chunks is assembled in partial/<hex> with a bitmap beside it, so a
+// killed fill goes on where it was; what the bitmap claims is hashed again before it is believed (a
+// power cut may keep the bitmap and lose the bytes), so nothing needs to be synced per chunk. Such
+// a file is durable when the call returns; a single-chunk file only after Fs::SyncAll.
+Status FillFile(const Context& ctx,
+                const FillTarget& target,
+                const model::ManifestEntry& entry,
+                const std::string& path,
+                const OnBytes& on_bytes);
+
+// Hashes a complete single-chunk file again. kCorrupt when it does not match.
+Status CheckWholeFile(os::Fs& fs, const std::string& path, const model::ManifestEntry& entry);
+
+}  // namespace bdn::cache

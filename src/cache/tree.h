@@ -1,0 +1,25 @@
+#pragma once
+// Trees of files on disk from a manifest. Internal to this component.
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "model/manifest.h"
+#include "os/fs.h"
+
+namespace bdn::cache {
+
+// Makes directory `root` with everything that the manifest lists: directories, symbolic links, and
+// files by `place(entry, path)`. Entries of one link group are the first entry's file. Missing
+// parent directories are made (0755). Directory modes are set last, so that a read-only directory
+// can be filled.
+Status BuildTree(
+    os::Fs& fs,
+    const model::Manifest& manifest,
+    const std::string& root,
+    const std::function<Status(const model::ManifestEntry&, const std::string&)>& place);
+
+// Content and mode.
+Status CopyFile(os::Fs& fs, const std::string& from, const std::string& to);
+
+}  // namespace bdn::cache

@@ -1,0 +1,19 @@
+#pragma once
+#include <string>
+
+#include "base/result.h"
+#include "source/source.h"
+#include "source/source_factory.h"
+#include "store/metadata.h"
+#include "store/secrets.h"
+
+namespace bdn::control {
+
+// Makes the Source of a mirror row: its spec, and the value of the secret that it names. A secret
+// that is not set leaves a public source readable: the source is made without a credential.
+Result<std::unique_ptr<source::Source>> MakeMirrorSource(
+    const store::Mirror& mirror,
+    store::SecretVault& vault,
+    const source::SourceEnvironment& environment);
+
+}  // namespace bdn::control

@@ -1,0 +1,74 @@
+#include "control/object_routes.h"
+
+#include <fmt/format.h>
+
+namespace bdn::control {
+namespace {
+
+using net::ServerRequest;
+using net::ServerResponse;
+
+constexpr std::string_view kPattern = "/bdn/{org}/{namespace}/objects/b3/{aa}/{bb}/{hex}";
+// Chunks are at most this long when they come in over HTTP; manifests are smaller.
+constexpr std::uint64_t kObjectBytesMax = 512ull << 20;
+
+struct ObjectName {
+  store::Scope scope;
+  crypto::Digest digest;
+};
+
+Result<ObjectName> NameOf(const ServerRequest& rq) {
+  BDN_ASSIGN(const crypto::Digest digest, crypto::ParseDigestHex(rq.param("hex")));
+  const std::string hex = digest.hex();
+  if (rq.param("aa") != hex.substr(0, 2) || rq.param("bb") != hex.substr(2, 2)) {
+    return Error(Code::kInvalidArgument, "the path's folders do not match the digest");
+  }
+  for (const char* part : {"org", "namespace"}) {
+    const std::string_view name = rq.param(part);
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string_view::npos) {
+      return Error(Code::kInvalidArgument, fmt::format("bad {} in the path", part));
+    }
+  }
+  return ObjectName{{std::string(rq.param("org")), std::string(rq.param("namespace"))}, digest};
+}
+
+Status ServeObject(store::ObjectStore& objects, ServerRequest& rq, ServerResponse& rs) {
+  BDN_ASSIGN(const ObjectName name, NameOf(rq));
+  BDN_ASSIGN(const store::OpenObject object, objects.Open(rq.context(), name.scope, name.digest));
+  return rs.SendFile({{"Cache-Control", "private, max-age=31536000, immutable"}},
+                     {.file = object.file.get(),
+                      .offset = object.offset,
+                      .size = object.info.stored_bytes,
+                      .etag = "\"" + name.digest.ToString() + "\"",
+                      .content_type = store::ContentType(object.info.kind, object.info.zstd)});
+}
+
+Status TakeObject(store::ObjectStore& objects, ServerRequest& rq, ServerResponse& rs) {
+  BDN_ASSIGN(const ObjectName name, NameOf(rq));
+  BDN_ASSIGN(const auto type,
+             store::ParseContentType(rq.headers().Get("Content-Type").value_or("")));
+  if (type.zstd) return Error(Code::kUnsupported, "send the uncompressed bytes");
+  BDN_ASSIGN(const std::string body, rq.Body(kObjectBytesMax));
+  auto stored =
+      objects.Put(rq.context(), name.scope, type.kind, name.digest, std::as_bytes(std::span(body)));
+  if (!stored) {
+    Error error = std::move(stored).error();
+    // The bytes are the caller's, so a mismatch is the caller's.
+    if (error.code() == Code::kCorrupt) return std::move(error).WithCode(Code::kInvalidArgument);
+    return error;
+  }
+  return rs.Send(*stored ? 201 : 200, {}, "");
+}
+
+}  // namespace
+
+void AddObjectRoutes(net::Router& router, store::ObjectStore& objects) {
+  router.Add("GET", kPattern, [&objects](ServerRequest& rq, ServerResponse& rs) {
+    return ServeObject(objects, rq, rs);
+  });
+  router.Add("PUT", kPattern, [&objects](ServerRequest& rq, ServerResponse& rs) {
+    return TakeObject(objects, rq, rs);
+  });
+}
+
+}  // namespace bdn::control

@@ -27,8 +27,10 @@ void WriteInto(json::object& out, const ProgressBody& p) {
 }
 
 json::object Write(const MountBody& m) {
-  json::object out{{"mount_location", m.mount_location}, {"source", m.source},
-                   {"mirror_id", m.mirror_id},           {"pin", m.pin},
+  json::object out{{"mount_location", m.mount_location},
+                   {"source", m.source},
+                   {"mirror_id", m.mirror_id},
+                   {"pin", m.pin},
                    {"manifest", m.manifest}};
   WriteInto(out, m.progress);
   out["error"] = Write(m.error);
@@ -62,12 +64,8 @@ json::object Write(const VolumeBody& v) {
 }
 
 json::object Write(const NodeMountBody& m) {
-  json::object out{{"id", m.id},
-                   {"target", m.target},
-                   {"org", m.org},
-                   {"namespace", m.ns},
-                   {"manifest", m.manifest},
-                   {"state", m.state}};
+  json::object out{{"id", m.id},        {"target", m.target},     {"org", m.org},
+                   {"namespace", m.ns}, {"manifest", m.manifest}, {"state", m.state}};
   WriteInto(out, m.progress);
   out["error"] = Write(m.error);
   return out;
@@ -271,7 +269,9 @@ Error ErrorFromAnswer(int http_status, std::string_view body) {
   return Error(CodeFromHttpStatus(http_status), fmt::format("the server answered {}", http_status));
 }
 
-std::string ToJson(const DeploymentBody& body) { return json::serialize(Write(body)); }
+std::string ToJson(const DeploymentBody& body) {
+  return json::serialize(Write(body));
+}
 
 Result<DeploymentBody> DeploymentFromJson(std::string_view text) {
   BDN_ASSIGN(const json::object root, ParseObject(text));
@@ -332,22 +332,30 @@ Result<RunBody> RunFromJson(std::string_view text) {
   return body;
 }
 
-std::string ToJson(const std::vector<SecretBody>& bodies) { return WriteList("secrets", bodies); }
+std::string ToJson(const std::vector<SecretBody>& bodies) {
+  return WriteList("secrets", bodies);
+}
 Result<std::vector<SecretBody>> SecretsFromJson(std::string_view text) {
   return ReadList(text, "secrets", &ReadSecret);
 }
 
-std::string ToJson(const VersionBody& body) { return json::serialize(Write(body)); }
+std::string ToJson(const VersionBody& body) {
+  return json::serialize(Write(body));
+}
 Result<VersionBody> VersionFromJson(std::string_view text) {
   BDN_ASSIGN(const json::object root, ParseObject(text));
   return ReadVersion(root);
 }
-std::string ToJson(const std::vector<VersionBody>& bodies) { return WriteList("versions", bodies); }
+std::string ToJson(const std::vector<VersionBody>& bodies) {
+  return WriteList("versions", bodies);
+}
 Result<std::vector<VersionBody>> VersionsFromJson(std::string_view text) {
   return ReadList(text, "versions", &ReadVersion);
 }
 
-std::string ToJson(const std::vector<VolumeBody>& bodies) { return WriteList("volumes", bodies); }
+std::string ToJson(const std::vector<VolumeBody>& bodies) {
+  return WriteList("volumes", bodies);
+}
 Result<std::vector<VolumeBody>> VolumesFromJson(std::string_view text) {
   return ReadList(text, "volumes", &ReadVolume);
 }
@@ -394,10 +402,8 @@ Result<LeaseBody> LeaseFromJson(std::string_view text) {
 }
 
 std::string ToJson(const LeaseRequest& body) {
-  return json::serialize(json::object{{"org", body.org},
-                                      {"namespace", body.ns},
-                                      {"manifest", body.manifest},
-                                      {"pid", body.pid}});
+  return json::serialize(json::object{
+      {"org", body.org}, {"namespace", body.ns}, {"manifest", body.manifest}, {"pid", body.pid}});
 }
 
 Result<LeaseRequest> LeaseRequestFromJson(std::string_view text) {
@@ -410,12 +416,16 @@ Result<LeaseRequest> LeaseRequestFromJson(std::string_view text) {
   return body;
 }
 
-std::string ToJson(const NodeMountBody& body) { return json::serialize(Write(body)); }
+std::string ToJson(const NodeMountBody& body) {
+  return json::serialize(Write(body));
+}
 Result<NodeMountBody> NodeMountFromJson(std::string_view text) {
   BDN_ASSIGN(const json::object root, ParseObject(text));
   return ReadNodeMount(root);
 }
-std::string ToJson(const std::vector<NodeMountBody>& bodies) { return WriteList("mounts", bodies); }
+std::string ToJson(const std::vector<NodeMountBody>& bodies) {
+  return WriteList("mounts", bodies);
+}
 Result<std::vector<NodeMountBody>> NodeMountsFromJson(std::string_view text) {
   return ReadList(text, "mounts", &ReadNodeMount);
 }

@@ -45,8 +45,8 @@ struct MountBody {
   std::optional<ErrorBody> error;
 };
 
-// status is a name of the deployment states that existing clients know: DEPLOYING while mirrors run,
-// ACTIVE when every mount is complete, DEPLOY_FAILED, INACTIVE.
+// status is a name of the deployment states that existing clients know: DEPLOYING while mirrors
+// run, ACTIVE when every mount is complete, DEPLOY_FAILED, INACTIVE.
 struct DeploymentBody {
   std::string id;
   std::string name;
@@ -131,7 +131,7 @@ struct LeaseBody {
   std::string id;
   std::string state;  // filling ready failed
   std::string manifest;
-  std::string path;   // of the tree, when ready
+  std::string path;  // of the tree, when ready
   ProgressBody progress;
   std::optional<ErrorBody> error;
 };

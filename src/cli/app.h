@@ -1,0 +1,139 @@
+#pragma once
+// What every command gets: its surroundings, passed in by main.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/rest_client.h"
+#include "api/types.h"
+#include "base/context.h"
+#include "base/result.h"
+#include "cli/client.h"
+#include "cli/terminal.h"
+
+namespace bdn::cli {
+
+struct App {
+  Environment env;
+  Terminal terminal;
+  ClientOptions client;
+  bool json = false;
+  Context ctx;
+};
+
+// A control plane to talk to, with the transport that it needs.
+struct Connection {
+  std::unique_ptr<net::Transport> transport;
+  ClientFile file;
+  std::unique_ptr<api::RestClient> control;
+  std::unique_ptr<api::RestClient> node;
+};
+Result<Connection> Connect(const App& app);
+
+// A command's result is the process's exit code; an Error becomes its code's exit code.
+using ExitCode = Result<int>;
+
+struct PushOptions {
+  std::string dir = ".";
+  std::string name;
+  bool wait = false;
+};
+ExitCode Push(App& app, const PushOptions& options);
+
+struct StatusOptions {
+  std::string id;  // empty: all
+};
+ExitCode ShowStatus(App& app, const StatusOptions& options);
+ExitCode Watch(App& app, const std::string& id);
+ExitCode Deactivate(App& app, const std::string& id, bool active);
+ExitCode DeleteDeployment(App& app, const std::string& id);
+
+struct RunOptions {
+  std::string id;
+  std::vector<std::string> command;  // empty: docker_server.start_command
+  bool stop_when_unhealthy = false;
+  std::string secrets_dir = "/secrets";
+};
+ExitCode Run(App& app, const RunOptions& options);
+
+struct MountOptions {
+  std::string what;    // deployment id, or bdn:ns/vol
+  std::string target;  // directory; empty: the deployment's own mount locations
+  bool list = false;
+  bool lazy = false;
+};
+ExitCode Mount(App& app, const MountOptions& options);
+ExitCode Unmount(App& app, const MountOptions& options);
+
+ExitCode Validate(App& app, const std::string& path);
+struct MatchOptions {
+  std::optional<std::vector<std::string>> allow;
+  std::optional<std::vector<std::string>> ignore;
+  std::vector<std::string> paths;  // empty: standard input
+  bool explain = false;
+};
+ExitCode Match(App& app, const MatchOptions& options);
+struct LsOptions {
+  std::string source;
+  std::optional<std::vector<std::string>> allow;
+  std::optional<std::vector<std::string>> ignore;
+  std::vector<std::string> allow_private;
+  std::string token_file;
+};
+ExitCode Ls(App& app, const LsOptions& options);
+
+struct SecretOptions {
+  std::string name;
+  std::string file = "-";
+};
+ExitCode SecretSet(App& app, const SecretOptions& options);
+ExitCode SecretLs(App& app);
+ExitCode SecretRm(App& app, const std::string& name);
+
+struct VolumeOptions {
+  std::string dir;
+  std::string ref;
+  std::string tag;
+};
+ExitCode VolumePush(App& app, const VolumeOptions& options);
+ExitCode VolumeLs(App& app);
+ExitCode VolumeShow(App& app, const std::string& ref);
+ExitCode VolumeTag(App& app, const VolumeOptions& options);
+ExitCode Pull(App& app, const VolumeOptions& options);
+
+struct GcOptions {
+  bool dry_run = false;
+  std::optional<std::int64_t> grace_seconds;
+};
+ExitCode Gc(App& app, const GcOptions& options);
+
+struct ServeOptions {
+  bool control = true;
+  bool agent = true;
+  std::string data;
+  std::string listen = "127.0.0.1:7070";
+  std::vector<std::string> allow_private;
+  std::string hf_endpoint;
+  std::string master_key_file;
+  std::string tls_certificate;
+  std::string tls_key;
+  std::uint64_t cache_bytes = 0;
+  std::uint64_t memory_bytes = 512ull << 20;
+  int parallel = 8;
+  int mirrors = 2;
+  bool verbose = false;
+};
+ExitCode Serve(App& app, const ServeOptions& options);
+
+// Waits until the deployment is settled, showing its mirrors; shared by push, watch and run.
+Result<api::DeploymentBody> FollowDeployment(const App& app,
+                                             const Connection& connection,
+                                             const std::string& id);
+// The id, or the newest deployment of that name.
+Result<std::string> ResolveDeployment(const App& app,
+                                      const Connection& connection,
+                                      const std::string& id_or_name);
+
+}  // namespace bdn::cli

@@ -1,0 +1,62 @@
+#pragma once
+// How a command finds its control plane and node, and the files that tell it.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "api/rest_client.h"
+#include "base/result.h"
+#include "net/http.h"
+
+namespace bdn::cli {
+
+// Read from the environment once, by main.
+struct Environment {
+  std::string home;             // HOME
+  std::string config_home;      // XDG_CONFIG_HOME or ~/.config
+  std::string data_home;        // XDG_DATA_HOME or ~/.local/share
+  std::string url;              // BDN_URL
+  std::string api_key;          // BDN_API_KEY
+  std::string node_url;         // BDN_NODE_URL
+  std::string allow_private;    // BDN_ALLOW_PRIVATE
+  std::string hf_endpoint;      // HF_ENDPOINT
+  std::string hf_token;         // HF_TOKEN
+  std::string data;             // BDN_DATA
+  std::string master_key_file;  // BDN_MASTER_KEY_FILE
+  bool no_colour = false;       // NO_COLOR, TERM=dumb
+  bool root = false;
+};
+Environment ReadEnvironment();
+
+// client.json: {"url","api_key","node_url","node_key"}.
+struct ClientFile {
+  std::string url;
+  std::string api_key;
+  std::string node_url;
+  std::string node_key;  // may read the secrets of a run; empty in files written by hand
+};
+std::string ToJson(const ClientFile& file);
+Result<ClientFile> ClientFileFromJson(std::string_view text);
+
+std::string DefaultDataDir(const Environment& env);
+std::string ConfigDir(const Environment& env);
+
+struct ClientOptions {
+  std::string url;      // --url
+  std::string api_key;  // --api-key
+};
+
+// Option, then environment, then client.json in the configuration directory, then in the default
+// data directory. kNotFound says how to start or name a control plane.
+Result<ClientFile> FindClient(const Environment& env, const ClientOptions& options);
+
+// A transport that may talk to any address: the user named the server.
+std::unique_ptr<net::Transport> MakeClientTransport();
+
+// Whole file, at most `bytes_max`; "-" is standard input.
+Result<std::string> ReadFileOrStdin(const std::string& path, std::size_t bytes_max);
+// Against the working directory; nothing is resolved.
+std::string AbsolutePath(const std::string& path);
+Status WritePrivateFile(const std::string& path, std::string_view content);
+
+}  // namespace bdn::cli

@@ -1,0 +1,26 @@
+#include "cli/operator_network.h"
+
+#include "net/curl_transport.h"
+
+namespace bdn::cli {
+
+Result<std::unique_ptr<net::Transport>> MakeSourceTransport(const std::vector<std::string>& allowed,
+                                                            const std::string& allowed_list,
+                                                            const std::string& hf_endpoint) {
+  std::vector<std::string> all = allowed;
+  for (std::size_t at = 0; at < allowed_list.size();) {
+    const std::size_t comma = std::min(allowed_list.find(',', at), allowed_list.size());
+    if (comma > at) all.push_back(allowed_list.substr(at, comma - at));
+    at = comma + 1;
+  }
+  net::CurlTransportOptions options;
+  for (const auto& entry : all) BDN_TRY(options.addresses.Allow(entry));
+  if (!hf_endpoint.empty()) {
+    auto url = net::ParseUrl(hf_endpoint);
+    if (!url) return std::move(url).error().Context("the Hub endpoint (HF_ENDPOINT)");
+    BDN_TRY(options.addresses.Allow(url->host));
+  }
+  return net::MakeCurlTransport(std::move(options));
+}
+
+}  // namespace bdn::cli

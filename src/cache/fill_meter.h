@@ -20,10 +20,10 @@ class FillMeter {
   void Phase(const std::string& phase) {
     state_.With([&](State& s) {
       s.progress.phase = phase;
+      s.progress.rate = 0;
       if (phase == "ready") {
         s.progress.files_done = s.progress.files;
         s.progress.bytes_done = s.progress.bytes;
-        s.progress.rate = 0;
       }
       Report(s);
     });

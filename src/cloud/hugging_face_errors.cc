@@ -7,7 +7,7 @@
 namespace bdn::cloud {
 namespace {
 
-constexpr std::size_t kServerTextBytesMax = 300;
+constexpr std::size_t kErrorTextBytesMax = 300;
 
 std::string_view KindWord(const HubRepo& repo) {
   if (repo.kind == "datasets") return "dataset";
@@ -42,7 +42,7 @@ std::string HubClient::Quote(std::string_view text) const {
       out.replace(at, token_->size(), "***");
     }
   }
-  return Printable(out, kServerTextBytesMax);
+  return Printable(out, kErrorTextBytesMax);
 }
 
 Error HubClient::UnauthorizedError(const HubCall& call, const net::Headers& headers) const {
@@ -108,7 +108,7 @@ Error HubClient::NotFoundError(const HubCall& call,
     return Error(Code::kFailedPrecondition,
                  fmt::format("source changed: {} was in the listing of {} at {} and is gone from "
                              "the Hub{}",
-                             Printable(call.path, kServerTextBytesMax), call.repo.id, call.revision,
+                             Printable(call.path, kErrorTextBytesMax), call.repo.id, call.revision,
                              RequestId(headers)));
   }
   if ((code == "RevisionNotFound" || code == "EntryNotFound") && call.step != HubStep::kResolve) {
@@ -121,7 +121,7 @@ Error HubClient::NotFoundError(const HubCall& call,
                  fmt::format("The {} {} at {} has no revision '{}': name a branch, a tag or a full "
                              "commit SHA after '@'{}",
                              KindWord(call.repo), call.repo.id, at,
-                             Printable(call.revision, kServerTextBytesMax), RequestId(headers)));
+                             Printable(call.revision, kErrorTextBytesMax), RequestId(headers)));
   }
   return Error(
       Code::kNotFound,

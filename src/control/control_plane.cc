@@ -124,7 +124,7 @@ Result<api::DeploymentBody> ControlPlane::Push(std::string_view yaml, std::strin
   }
   const WallTime now = clock_.Now();
   store::Deployment deployment;
-  deployment.id = store::NewId("dep_", now);
+  deployment.id = store::NewId("dep", now);
   deployment.org = options_.org;
   deployment.name = name.empty() ? report.config->model_name : std::string(name);
   deployment.config = yaml;
@@ -133,7 +133,7 @@ Result<api::DeploymentBody> ControlPlane::Push(std::string_view yaml, std::strin
   for (const auto& weights : report.config->weights) {
     deployment.mounts.push_back({weights.mount_path, weights.source, ""});
     store::Mirror mirror;
-    mirror.id = store::NewId("mir_", now);
+    mirror.id = store::NewId("mir", now);
     mirror.scope = ScopeOf(options_.mirror_namespace);
     mirror.key = model::MirrorKey(weights);
     mirror.source = weights.source;

@@ -21,6 +21,7 @@ constexpr std::size_t kListDefault = 100;
 constexpr std::uint64_t kSecretBytesMax = 64 * 1024;
 constexpr Duration kEventPoll = std::chrono::milliseconds(250);
 constexpr int kPollsPerHeartbeat = 40;
+constexpr Duration kGraceWhileMirroring = std::chrono::minutes(30);
 
 Status SendJson(ServerResponse& response, std::string body, int status = 200) {
   return response.Send(status,
@@ -223,6 +224,9 @@ void AddRuns(net::Router& router, const HttpApiDeps& deps) {
         return Error(Code::kInvalidArgument, "grace_seconds must not be negative");
       options.grace = std::chrono::seconds(v->as_int64());
     }
+    // Complete files of a mirror that is not finished are protected by their age alone.
+    BDN_ASSIGN(const auto open, deps.metadata.ListOpenMirrors());
+    if (!open.empty()) options.grace = std::max<Duration>(options.grace, kGraceWhileMirroring);
     BDN_ASSIGN(const auto report,
                store::CollectGarbage(rq.context(), deps.objects, deps.metadata, options));
     return SendJson(rs, api::ToJson(api::GcBody{options.dry_run, report.scanned, report.kept,

@@ -39,7 +39,7 @@ std::string Upper(std::string text) {
   return text;
 }
 
-bool IsBelow(std::string_view path, std::string_view base) {
+bool IsBelowMount(std::string_view path, std::string_view base) {
   return path.size() > base.size() && path[base.size()] == '/' && path.starts_with(base);
 }
 
@@ -112,7 +112,7 @@ std::string WhyNotMountable(std::string_view raw, std::string_view path) {
   }
   if (path == "/") return "it is the root of the file system; choose a directory below it";
   for (const std::string_view tree : kSystemTrees) {
-    if (path == tree || IsBelow(path, tree)) {
+    if (path == tree || IsBelowMount(path, tree)) {
       return fmt::format("{} belongs to the system; choose another directory", tree);
     }
   }
@@ -377,8 +377,8 @@ void CheckPlaces(const YamlNode& list,
                                    mine.mount_location, other.mount_location, j));
         break;
       }
-      const bool inside = IsBelow(mine.mount_path, other.mount_path);
-      if (inside || IsBelow(other.mount_path, mine.mount_path)) {
+      const bool inside = IsBelowMount(mine.mount_path, other.mount_path);
+      if (inside || IsBelowMount(other.mount_path, mine.mount_path)) {
         findings.Error(
             loc, *node,
             fmt::format("mount_location '{}' {} '{}' of weights.{}: mounts are read-only "

@@ -28,7 +28,7 @@ char32_t CharacterAt(std::string_view text, std::size_t at, std::size_t& length)
   return code;
 }
 
-Error Invalid(std::string_view text, std::string_view why) {
+Error InvalidPattern(std::string_view text, std::string_view why) {
   return Error(Code::kInvalidArgument, fmt::format("Invalid pattern '{}': {}", text, why));
 }
 
@@ -69,15 +69,15 @@ Result<std::size_t> Pattern::ParseNamedClass(std::string_view glob, std::size_t 
     }
     return end + 2 - at;
   }
-  return Invalid(text_,
-                 fmt::format("'[:{}:]' is not a class; there are alnum, alpha, blank, cntrl, "
-                             "digit, graph, lower, print, punct, space, upper and xdigit",
-                             name));
+  return InvalidPattern(
+      text_, fmt::format("'[:{}:]' is not a class; there are alnum, alpha, blank, cntrl, "
+                         "digit, graph, lower, print, punct, space, upper and xdigit",
+                         name));
 }
 
 // Parses the set whose '[' is at `at`; returns the position after its ']'.
 Result<std::size_t> Pattern::ParseSet(std::string_view glob, std::size_t at, Step& step) {
-  const Error unclosed = Invalid(
+  const Error unclosed = InvalidPattern(
       text_, "'[' is not closed in its path segment; write '\\[' to match a bracket itself");
   std::size_t i = at + 1;
   step.kind = Step::kSet;
@@ -106,7 +106,7 @@ Result<std::size_t> Pattern::ParseSet(std::string_view glob, std::size_t at, Ste
       ++i;
       range.last = character();
     }
-    if (range.last < range.first) return Invalid(text_, "a range in '[…]' runs backwards");
+    if (range.last < range.first) return InvalidPattern(text_, "a range in '[…]' runs backwards");
     ranges_.push_back(range);
   }
   if (i >= glob.size()) return unclosed;
@@ -123,10 +123,10 @@ Status Pattern::ParseSegment(std::string_view glob) {
     return {};
   }
   if (glob == "." || glob == ".." || glob.empty()) {
-    return Invalid(text_, glob.empty()
-                              ? "it has an empty segment; write a single '/'"
-                              : "'.' and '..' segments match nothing; write the path as it is "
-                                "below the root of the source");
+    return InvalidPattern(
+        text_, glob.empty() ? "it has an empty segment; write a single '/'"
+                            : "'.' and '..' segments match nothing; write the path as it is "
+                              "below the root of the source");
   }
   Segment segment;
   for (std::size_t i = 0; i < glob.size();) {
@@ -147,9 +147,9 @@ Status Pattern::ParseSegment(std::string_view glob) {
       }
       case '\\':
         if (i + 1 == glob.size()) {
-          return Invalid(text_,
-                         "it has a backslash with nothing after it; write '\\\\' to match a "
-                         "backslash and '/' between directories");
+          return InvalidPattern(text_,
+                                "it has a backslash with nothing after it; write '\\\\' to match a "
+                                "backslash and '/' between directories");
         }
         step.byte = glob[i + 1];
         i += 2;
@@ -166,10 +166,10 @@ Status Pattern::ParseSegment(std::string_view glob) {
 Result<Pattern> Pattern::Parse(std::string_view text) {
   Pattern pattern;
   pattern.text_ = text.substr(0, 200);
-  if (text.empty()) return Invalid(text, "it is empty; write '**' to match every file");
+  if (text.empty()) return InvalidPattern(text, "it is empty; write '**' to match every file");
   if (text.size() > kPatternBytesMax) {
-    return Invalid(pattern.text_ + "…",
-                   fmt::format("it is longer than {} bytes", kPatternBytesMax));
+    return InvalidPattern(pattern.text_ + "…",
+                          fmt::format("it is longer than {} bytes", kPatternBytesMax));
   }
   pattern.text_ = text;
   if (text.find('\0') != std::string_view::npos) {
@@ -180,13 +180,14 @@ Result<Pattern> Pattern::Parse(std::string_view text) {
   }
   if (text.starts_with('/')) {
     const auto relative = text.find_first_not_of('/');
-    return Invalid(text,
-                   fmt::format("patterns are relative to the root of the source; write '{}'",
-                               relative == std::string_view::npos ? "**" : text.substr(relative)));
+    return InvalidPattern(
+        text, fmt::format("patterns are relative to the root of the source; write '{}'",
+                          relative == std::string_view::npos ? "**" : text.substr(relative)));
   }
   if (text.starts_with("./")) {
-    return Invalid(text, fmt::format("patterns are relative to the root of the source; write '{}'",
-                                     text.size() > 2 ? text.substr(2) : "**"));
+    return InvalidPattern(text,
+                          fmt::format("patterns are relative to the root of the source; write '{}'",
+                                      text.size() > 2 ? text.substr(2) : "**"));
   }
   std::string_view rest = text;
   while (true) {

@@ -50,7 +50,7 @@ json::object WeightsOf(const WeightsSource& weights) {
 }
 
 // A config may hold escape sequences, which a terminal would obey.
-std::string Printable(std::string_view text) {
+std::string PrintableText(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -71,8 +71,8 @@ void AppendFindings(std::string& out,
     out += file;
     if (finding.line > 0) out += fmt::format(":{}:{}", finding.line, finding.column);
     out += fmt::format(": {}: ", severity);
-    if (!finding.loc.empty()) out += Printable(finding.loc) + ": ";
-    out += Printable(finding.message) + "\n";
+    if (!finding.loc.empty()) out += PrintableText(finding.loc) + ": ";
+    out += PrintableText(finding.message) + "\n";
   }
 }
 

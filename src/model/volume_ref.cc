@@ -19,7 +19,7 @@ bool IsHex(char c) {
   return (c >= 'a' && c <= 'f') || (c >= '0' && c <= '9');
 }
 
-Error Invalid(std::string_view text, std::string_view why) {
+Error InvalidReference(std::string_view text, std::string_view why) {
   return Error(Code::kInvalidArgument,
                fmt::format("Invalid volume reference '{}': {}. Expected format: "
                            "bdn:namespace/volume[:tag|@digest]",
@@ -51,7 +51,7 @@ std::string VolumeRef::ToString() const {
 
 Result<VolumeRef> ParseVolumeRef(std::string_view text) {
   std::string_view rest = text;
-  if (!rest.starts_with("bdn:")) return Invalid(text, "it does not start with 'bdn:'");
+  if (!rest.starts_with("bdn:")) return InvalidReference(text, "it does not start with 'bdn:'");
   rest.remove_prefix(4);
   if (rest.starts_with("//")) rest.remove_prefix(2);
 
@@ -63,25 +63,27 @@ Result<VolumeRef> ParseVolumeRef(std::string_view text) {
     if (digest.starts_with("b3:")) digest.remove_prefix(3);
     if (digest.size() < kDigestPrefixMin || digest.size() > kDigestPrefixMax ||
         !std::all_of(digest.begin(), digest.end(), IsHex)) {
-      return Invalid(text, "a digest is 12 to 64 lower-case hex digits");
+      return InvalidReference(text, "a digest is 12 to 64 lower-case hex digits");
     }
     ref.digest_prefix = digest;
   }
   const auto slash = rest.find('/');
-  if (slash == std::string_view::npos) return Invalid(text, "the volume is missing");
+  if (slash == std::string_view::npos) return InvalidReference(text, "the volume is missing");
   ref.ns = rest.substr(0, slash);
   rest.remove_prefix(slash + 1);
   if (const auto colon = rest.find(':'); colon != std::string_view::npos) {
-    if (!ref.digest_prefix.empty()) return Invalid(text, "give a tag or a digest, not both");
+    if (!ref.digest_prefix.empty())
+      return InvalidReference(text, "give a tag or a digest, not both");
     ref.tag = rest.substr(colon + 1);
     rest = rest.substr(0, colon);
     if (!IsTagName(ref.tag)) {
-      return Invalid(text, "a tag is 1 to 256 characters without white space, '/', ':' and '@'");
+      return InvalidReference(text,
+                              "a tag is 1 to 256 characters without white space, '/', ':' and '@'");
     }
   }
   ref.volume = rest;
   if (!IsVolumeName(ref.ns) || !IsVolumeName(ref.volume)) {
-    return Invalid(
+    return InvalidReference(
         text,
         "namespace and volume are 1 to 256 of a-z, 0-9, '.', '_' and '-', and start with "
         "a letter or digit");

@@ -246,6 +246,14 @@ TEST_F(CurlTransportTest, RefusedConnectionIsUnavailable) {
   EXPECT_EQ(status.error().message().find("secret"), std::string::npos);
 }
 
+TEST_F(CurlTransportTest, AFailedLookupCanBeTriedAgain) {
+  for (int i = 0; i < 3; ++i) {
+    const Status status = Fetch(GetFrom("http://no-such-host.invalid/"));
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().code(), Code::kUnavailable);
+  }
+}
+
 TEST_F(CurlTransportTest, AnEndlessHeadIsCut) {
   RawServer server([](RawServer::Connection& connection, int) {
     connection.ReadRequest();

@@ -66,9 +66,19 @@ std::string LsJson(const source::Pin& pin,
 }  // namespace
 
 ExitCode Validate(App& app, const std::string& path) {
-  BDN_ASSIGN(const std::string file, ConfigPath(path));
-  BDN_ASSIGN(const std::string yaml, ReadFileOrStdin(file, model::kConfigBytesMax));
-  const model::ConfigReport report = model::ParseConfig(yaml);
+  std::string file = path;
+  const auto yaml = [&]() -> Result<std::string> {
+    BDN_ASSIGN(file, ConfigPath(path));
+    return ReadFileOrStdin(file, model::kConfigBytesMax);
+  }();
+  // A file that cannot be read is one more finding: the answer has the same shape and exit code.
+  model::ConfigReport report;
+  if (yaml) {
+    report = model::ParseConfig(*yaml);
+  } else {
+    const std::string hint = yaml.error().hint().empty() ? "" : "; " + yaml.error().hint();
+    report.errors.push_back({.message = yaml.error().message() + hint});
+  }
   app.terminal.Out(app.json ? model::ValidateJson(report) + "\n"
                             : model::ValidateText(report, file));
   return report.errors.empty() ? 0 : 1;

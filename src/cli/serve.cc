@@ -120,6 +120,7 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
       mirror::MirrorChanged(),
       mirror::MirrorWorkerOptions{.owner = owner,
                                   .jobs = static_cast<std::size_t>(o.mirrors),
+                                  .lease = std::chrono::seconds(10),
                                   .heartbeat = std::chrono::milliseconds(500),
                                   .poll = std::chrono::milliseconds(250),
                                   .random = &RandomUnit});

@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::string_view kPrefix = "bdng1.";
 
-Error NoGrant() { return Error(Code::kUnauthenticated, "the grant is not valid"); }
+Error NoGrant() {
+  return Error(Code::kUnauthenticated, "the grant is not valid");
+}
 
 }  // namespace
 

@@ -26,7 +26,8 @@ class ObjectAssembly {
   Status OnHead(const net::ResponseHead& head) {
     BDN_ASSIGN(const TypedContent type,
                ParseContentType(head.headers.Get("Content-Type").value_or("")));
-    if (type.kind != kind_) return Error(Code::kCorrupt, "the tier above sent another kind of object");
+    if (type.kind != kind_)
+      return Error(Code::kCorrupt, "the tier above sent another kind of object");
     std::uint64_t total = 0;
     if (head.status == 206) {
       const auto range = net::ParseContentRange(head.headers.Get("Content-Range").value_or(""));
@@ -133,8 +134,7 @@ class RemoteReader final : public ObjectReader {
         return std::move(status).error().Context("read " + digest.ToString());
       }
       refresh = refused;
-      BDN_TRY(ctx.Sleep(
-          BackoffDelay({}, failures, random_unit_(), status.error().retry_after())));
+      BDN_TRY(ctx.Sleep(BackoffDelay({}, failures, random_unit_(), status.error().retry_after())));
     }
   }
 

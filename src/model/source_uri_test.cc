@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 
 constexpr const char* kList = "azure://, bt://, cw://, gs://, hf://, https://, r2://, s3://";
 
-std::string MessageOf(std::string_view text) {
+std::string UriErrorOf(std::string_view text) {
   const auto uri = ParseSourceUri(text);
   return uri ? "accepted" : uri.error().message();
 }
@@ -49,7 +49,7 @@ TEST(SourceUri, SaysTheDocumentedSentences) {
        "The @ revision syntax is only valid for HuggingFace sources (hf://). Source 'gs://b@x/k' "
        "uses GS which does not support revisions."},
   };
-  for (const auto& [text, message] : table) EXPECT_EQ(MessageOf(text), message);
+  for (const auto& [text, message] : table) EXPECT_EQ(UriErrorOf(text), message);
 }
 
 TEST(SourceUri, ReadsHuggingFace) {
@@ -75,7 +75,7 @@ TEST(SourceUri, RefusesHuggingFaceIdsThatNoHubHas) {
        {"hf://gpt2", "hf://@main", "hf://a/@main", "hf://a/b/c", "hf://a/b/c@v1", "hf://a/b ",
         "hf://a/../b", "hf://a/b--c", "hf://a/b.git", "hf://-a/b", "hf://a/.b", "hf://datasets/a",
         "hf://datasets/a/b/c", "hf://a/b@x y", "hf://a/b@../x", "hf://a/b\n", "hf://a//b"}) {
-    EXPECT_THAT(MessageOf(text), HasSubstr("Expected format: hf://owner/repo (")) << text;
+    EXPECT_THAT(UriErrorOf(text), HasSubstr("Expected format: hf://owner/repo (")) << text;
   }
   EXPECT_FALSE(ParseSourceUri("hf://a/" + std::string(95, 'b')));
   EXPECT_TRUE(ParseSourceUri("hf://a/" + std::string(94, 'b')));
@@ -112,7 +112,7 @@ TEST(SourceUri, RefusesBucketsThatAreNotNames) {
        {"s3://arn:aws:s3:us-east-1:1:accesspoint/x", "s3://b?x/k", "s3://b#/k", "s3://../k",
         "s3://b c/k", "r2://bucket/path", "r2://.b/p", "r2://a./p", "r2://a-b.c/p", "azure://acct",
         "azure://acct/", "azure://a.b/c", "gs://b\\c/k", "s3://b/k\n"}) {
-    EXPECT_THAT(MessageOf(text), HasSubstr("Expected format: ")) << text;
+    EXPECT_THAT(UriErrorOf(text), HasSubstr("Expected format: ")) << text;
   }
 }
 
@@ -123,7 +123,7 @@ TEST(SourceUri, ReadsHttps) {
   EXPECT_EQ(uri->Canonical(), "https://example.com:8443/dir/model.bin?x=1");
   for (const char* text : {"https://h", "https://h/", "https://h/dir/", "https://user:pw@h/x",
                            "https://h\\@evil/x", "https://h/..", "https://:80/x", "https://h?x"}) {
-    EXPECT_THAT(MessageOf(text), HasSubstr("Expected format: https://hostname/path (")) << text;
+    EXPECT_THAT(UriErrorOf(text), HasSubstr("Expected format: https://hostname/path (")) << text;
   }
 }
 
@@ -148,12 +148,12 @@ TEST(SourceUri, ReadsTrainingStores) {
   for (const char* text : {"bt://", "bt:///x", "bt://p@", "bt://@j", "bt://p/../x",
                            "bt://loops:", "bt://loops:r/other/x", "bt://loops:r/weights",
                            "bt://loops:r/weights/", "bt://loops:r/weights/a/b", "bt://p:1/x"}) {
-    EXPECT_THAT(MessageOf(text), HasSubstr("Invalid BT URI format: ")) << text;
+    EXPECT_THAT(UriErrorOf(text), HasSubstr("Invalid BT URI format: ")) << text;
   }
 }
 
 TEST(SourceUri, HasALengthLimit) {
-  EXPECT_THAT(MessageOf("s3://b/" + std::string(5000, 'k')), HasSubstr("longer than 4096 bytes"));
+  EXPECT_THAT(UriErrorOf("s3://b/" + std::string(5000, 'k')), HasSubstr("longer than 4096 bytes"));
 }
 
 }  // namespace

@@ -279,13 +279,16 @@ Status NodeAgent::DropLease(const std::string& id) {
 }
 
 void NodeAgent::ReapLeases() {
-  std::vector<std::string> ended;
+  std::vector<std::shared_ptr<Lease>> ended;
   state_->With([&](State& s) {
     for (const auto& [id, lease] : s.leases) {
-      if (deps_.processes.StartTime(lease->pid) != lease->start_time) ended.push_back(id);
+      if (deps_.processes.StartTime(lease->pid) != lease->start_time) ended.push_back(lease);
     }
   });
-  for (const auto& id : ended) {
+  for (const auto& lease : ended) {
+    const std::string& id = lease->id;
+    const std::string path = lease->Body().path;
+    if (!path.empty() && deps_.processes.IsMountedAnywhere(path)) continue;
     log::Info("a process ended without giving its lease back", {{"lease", id}});
     if (auto dropped = DropLease(id); !dropped) {
       log::Warn("journal not written", {{"error", dropped.error().message()}});

@@ -26,8 +26,10 @@ class Processes {
   virtual ~Processes() = default;
   // 0 when there is no such process.
   virtual std::uint64_t StartTime(std::int64_t pid) const = 0;
+  // Whether the directory `path` is mounted in any process's mount namespace.
+  virtual bool IsMountedAnywhere(const std::string& path) const = 0;
 };
-// Reads /proc/<pid>/stat.
+// Reads /proc/<pid>/stat and /proc/<pid>/mountinfo.
 const Processes& SystemProcesses();
 
 struct NodeAgentDeps {
@@ -64,7 +66,8 @@ class NodeAgent {
   Status Unmount(const std::string& target, bool lazy);
   std::vector<api::NodeMountBody> ListMounts();
 
-  // Drops the leases of processes that ended. Called by the agent's housekeeping now and then.
+  // Drops the leases of processes that ended, but for trees that a process they left behind still
+  // has mounted. Called by the agent's housekeeping now and then.
   void ReapLeases();
 
  private:

@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -26,6 +27,26 @@ class ProcFs final : public Processes {
       if (i == 0 && word == "Z") return 0;  // ended, waiting to be collected
     }
     return std::strtoull(word.c_str(), nullptr, 10);
+  }
+
+  // proc_pid_mountinfo(5): field 4 is the mounted directory's path within its own file system, so
+  // an absolute path of ours ends with it. A directory that was removed would have "//deleted"
+  // behind.
+  bool IsMountedAnywhere(const std::string& path) const override {
+    std::error_code failed;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", failed)) {
+      const std::string pid = entry.path().filename().string();
+      if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+      std::ifstream file("/proc/" + pid + "/mountinfo");
+      for (std::string line; std::getline(file, line);) {
+        std::istringstream fields(line);
+        std::string id, parent, device, root;
+        if (!(fields >> id >> parent >> device >> root)) continue;
+        const bool tree = root.find("/trees/") != std::string::npos;
+        if (tree && path.ends_with(root)) return true;
+      }
+    }
+    return false;
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -185,7 +186,7 @@ struct Started {
 
 int Supervise(App& app, const RunOptions& options, const api::RunBody& run, Started& started) {
   os::Child& child = started.child;
-  SignalForward forward([&child](int number) { (void)child.Signal(number); });
+  SignalForward forward([&child](int number) { (void)child.Signal(number); }, child.own_group());
   std::jthread health;
   if (options.command.empty() && run.server_port > 0) {
     health = std::jthread([&](std::stop_token stop) {
@@ -195,6 +196,8 @@ int Supervise(App& app, const RunOptions& options, const api::RunBody& run, Star
     });
   }
   const auto ended = child.Wait();
+  // What the shell left behind would keep the port and the mounts.
+  if (child.own_group()) ::kill(-child.pid(), SIGKILL);
   if (!ended) {
     app.terminal.ShowError(ended.error());
     return FactsOf(ended.error().code()).exit_code;
@@ -235,7 +238,15 @@ ExitCode Run(App& app, const RunOptions& options) {
   os::SpawnOptions spawn;
   spawn.argv = command;
   spawn.environment = ChildEnvironment(run);
-  spawn.in_child = [&plan]() noexcept { return mount::EnterNamespace(plan); };
+  // A shell between us and the server must not keep the server from hearing a signal, so a start
+  // command gets a process group, and the group gets the signals. A command of the user's own stays
+  // in the terminal's foreground.
+  spawn.own_process_group = options.command.empty();
+  spawn.in_child = [&plan]() noexcept {
+    // Killed without a chance to clean up, we take the command along: its lease ends with us.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return mount::EnterNamespace(plan);
+  };
   auto child = os::Spawn(std::move(spawn));
   if (!child) return std::move(child).error().Context("start " + command.front());
   app.terminal.Err(

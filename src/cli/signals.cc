@@ -14,10 +14,15 @@
 namespace bdn::cli {
 namespace {
 
+struct Target {
+  std::function<void(int)> handler;
+  bool from_terminal = false;
+};
+
 // The one place a signal handler's target can be: a process has one set of signals.
-Guarded<std::function<void(int)>>& Forwarding() {
-  static Guarded<std::function<void(int)>> handler;
-  return handler;
+Guarded<Target>& Forwarding() {
+  static Guarded<Target> target;
+  return target;
 }
 
 sigset_t Watched() {
@@ -54,21 +59,22 @@ void SignalStop::Watch(std::stop_token ended) {
     signalfd_siginfo info{};
     if (read(signal_fd_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) continue;
     const int number = static_cast<int>(info.ssi_signo);
-    const bool forwarded = Forwarding().With([&](auto& handler) {
-      if (handler && info.ssi_code != SI_KERNEL) handler(number);
-      return static_cast<bool>(handler);
+    const bool forwarded = Forwarding().With([&](Target& target) {
+      const bool wanted = info.ssi_code != SI_KERNEL || target.from_terminal;
+      if (target.handler && wanted) target.handler(number);
+      return static_cast<bool>(target.handler);
     });
     if (forwarded || number == SIGUSR1 || number == SIGUSR2) continue;
     if (!source_.request_stop()) _exit(128 + number);
   }
 }
 
-SignalForward::SignalForward(std::function<void(int)> handler) {
-  Forwarding().With([&](auto& slot) { slot = std::move(handler); });
+SignalForward::SignalForward(std::function<void(int)> handler, bool from_terminal) {
+  Forwarding().With([&](Target& target) { target = {std::move(handler), from_terminal}; });
 }
 
 SignalForward::~SignalForward() {
-  Forwarding().With([](auto& slot) { slot = nullptr; });
+  Forwarding().With([](Target& target) { target = {}; });
 }
 
 }  // namespace bdn::cli

@@ -24,10 +24,11 @@ class SignalStop {
 };
 
 // While it lives, signals go to `handler` (on another thread) instead of stopping the program. What
-// the terminal sends (Ctrl-C) reaches a child in the foreground by itself and is not handed on.
+// the terminal sends (Ctrl-C) reaches a child in the foreground by itself, so it is handed on only
+// when `from_terminal` says that the child is elsewhere.
 class SignalForward {
  public:
-  explicit SignalForward(std::function<void(int)> handler);
+  SignalForward(std::function<void(int)> handler, bool from_terminal);
   ~SignalForward();
 };
 

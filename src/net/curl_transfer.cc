@@ -112,7 +112,8 @@ void CurlTransfer::SetConnectionOptions() {
   Set(easy, CURLOPT_FOLLOWLOCATION, 0L);
   Set(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
   Set(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  // Refused while a buffer of the last transfer is still there; that one has the right size already.
+  // Refused while a buffer of the last transfer is still there; that one has the right size
+  // already.
   (void)(curl_easy_setopt)(easy, CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
   Set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   Set(easy, CURLOPT_CONNECTTIMEOUT_MS, Milliseconds(request_.limits.connect_timeout));

@@ -64,6 +64,13 @@ Environment ReadEnvironment() {
   env.hf_token = Env("HF_TOKEN");
   env.data = Env("BDN_DATA");
   env.master_key_file = Env("BDN_MASTER_KEY_FILE");
+  const auto either = [](const char* upper, const char* lower) {
+    const std::string value = Env(upper);
+    return value.empty() ? Env(lower) : value;
+  };
+  env.proxy = either("HTTPS_PROXY", "https_proxy");
+  env.no_proxy = either("NO_PROXY", "no_proxy");
+  env.ca_file = Env("SSL_CERT_FILE");
   env.no_colour = !Env("NO_COLOR").empty() || Env("TERM") == "dumb";
   env.root = geteuid() == 0;
   return env;

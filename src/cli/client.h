@@ -23,6 +23,9 @@ struct Environment {
   std::string hf_token;         // HF_TOKEN
   std::string data;             // BDN_DATA
   std::string master_key_file;  // BDN_MASTER_KEY_FILE
+  std::string proxy;            // HTTPS_PROXY or https_proxy: for sources only
+  std::string no_proxy;         // NO_PROXY or no_proxy
+  std::string ca_file;          // SSL_CERT_FILE: authorities beside the system's
   bool no_colour = false;       // NO_COLOR, TERM=dumb
   bool root = false;
 };

@@ -31,10 +31,13 @@ constexpr std::array<std::pair<FaultKind, std::string_view>, 16> kNames{{
 bool Matches(const Fault& fault,
              std::string_view server,
              std::string_view method,
-             std::string_view path) {
+             std::string_view path,
+             std::string_view range) {
   return (fault.server.empty() || fault.server == server) &&
          (fault.method.empty() || fault.method == method) && path.starts_with(fault.path_prefix) &&
-         path.ends_with(fault.path_suffix) && path.find(fault.path_part) != std::string_view::npos;
+         path.ends_with(fault.path_suffix) &&
+         path.find(fault.path_part) != std::string_view::npos &&
+         range.starts_with(fault.range_prefix);
 }
 
 Result<FaultKind> ParseKind(std::string_view name) {
@@ -66,6 +69,7 @@ Result<Fault> ParseFault(const boost::json::value& json) {
   BDN_ASSIGN(fault.path_prefix, root.StringOr("path_prefix", ""));
   BDN_ASSIGN(fault.path_suffix, root.StringOr("path_suffix", ""));
   BDN_ASSIGN(fault.path_part, root.StringOr("path_part", ""));
+  BDN_ASSIGN(fault.range_prefix, root.StringOr("range_prefix", ""));
   BDN_ASSIGN(const auto skip, root.IntOr("skip", 0));
   BDN_ASSIGN(const auto count, root.IntOr("count", 1));
   fault.skip = static_cast<int>(std::clamp<std::int64_t>(skip, 0, 1'000'000'000));
@@ -105,10 +109,11 @@ void FaultPlan::Clear() {
 
 std::optional<Fault> FaultPlan::Take(std::string_view server,
                                      std::string_view method,
-                                     std::string_view path) {
+                                     std::string_view path,
+                                     std::string_view range) {
   return faults_.With([&](auto& faults) -> std::optional<Fault> {
     for (Fault& fault : faults) {
-      if (fault.count == 0 || !Matches(fault, server, method, path)) continue;
+      if (fault.count == 0 || !Matches(fault, server, method, path, range)) continue;
       if (fault.skip > 0) {
         --fault.skip;
         continue;

@@ -46,8 +46,9 @@ struct Fault {
   std::string path_prefix = {};
   std::string path_suffix = {};
   std::string path_part = {};
-  int skip = 0;   // so many matching requests pass first
-  int count = 1;  // then so many are hit; -1: all
+  std::string range_prefix = {};  // of the Range field: "bytes=0-"
+  int skip = 0;                   // so many matching requests pass first
+  int count = 1;                  // then so many are hit; -1: all
 
   std::uint64_t after_bytes = 0;
   int status = 503;
@@ -71,7 +72,8 @@ class FaultPlan {
   // The first fault that matches and is not used up, one use of it taken.
   std::optional<Fault> Take(std::string_view server,
                             std::string_view method,
-                            std::string_view path);
+                            std::string_view path,
+                            std::string_view range);
   // Faults that may still hit.
   std::size_t left() const;
 

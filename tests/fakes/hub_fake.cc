@@ -127,7 +127,7 @@ Status HubFake::Serve(bool cdn, net::ServerRequest& request, net::ServerResponse
   entry.range = request.headers().Get("Range").value_or("");
   entry.peer = request.peer();
   entry.authorization = request.headers().Has("Authorization");
-  const auto fault = faults_.Take(entry.server, entry.method, entry.path);
+  const auto fault = faults_.Take(entry.server, entry.method, entry.path, entry.range);
   if (fault) entry.fault = FaultName(fault->kind);
   const std::uint64_t log_id = log_.Begin(entry);
   if (hook_) hook_(entry);

@@ -211,7 +211,7 @@ TEST_F(HubMatrix, BranchesTagsPullRequestsAndShortShasAreFound) {
   ASSERT_TRUE(hub_->SetRef("models", "owner/name", "v1.0", sha));
   ASSERT_TRUE(hub_->SetRef("models", "owner/name", "refs/pr/1", sha));
   for (const std::string& revision : {std::string("feature%2Fx"), std::string("v1.0"),
-                                     std::string("refs/pr/1"), sha.substr(0, 9), sha}) {
+                                      std::string("refs/pr/1"), sha.substr(0, 9), sha}) {
     source_ = MakeSource(std::nullopt, "hf://owner/name@" + revision);
     const auto pin = source_->Resolve(ctx_);
     ASSERT_TRUE(pin) << revision << ": " << pin.error().message();

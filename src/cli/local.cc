@@ -110,8 +110,8 @@ ExitCode Ls(App& app, const LsOptions& options) {
   } else if (!app.env.hf_token.empty()) {
     credentials.secret = app.env.hf_token;
   }
-  BDN_ASSIGN(const auto transport, MakeSourceTransport(options.allow_private, app.env.allow_private,
-                                                       app.env.hf_endpoint));
+  BDN_ASSIGN(const auto transport,
+             MakeSourceTransport(options.allow_private, app.env, app.env.hf_endpoint));
   source::RateLimiters limiters;
   BDN_ASSIGN(const auto source, source::MakeSource(uri, credentials,
                                                    {.transport = *transport,

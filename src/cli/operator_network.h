@@ -4,15 +4,16 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/client.h"
 #include "net/http.h"
 
 namespace bdn::cli {
 
 // The transport that reads sources: it refuses private addresses but those that the operator named
-// (`allowed`, one host or CIDR each; `allowed_list`, separated by commas) and the Hub endpoint's
-// host.
+// (`allowed`, one host or CIDR each, and BDN_ALLOW_PRIVATE, separated by commas) and the Hub
+// endpoint's host. HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.
 Result<std::unique_ptr<net::Transport>> MakeSourceTransport(const std::vector<std::string>& allowed,
-                                                            const std::string& allowed_list,
+                                                            const Environment& env,
                                                             const std::string& hf_endpoint);
 
 }  // namespace bdn::cli

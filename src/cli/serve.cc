@@ -100,7 +100,7 @@ Status OpenStores(const App& app, const ServeOptions& o, ControlRole& role) {
 Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
   BDN_TRY(OpenStores(app, o, role));
   const std::string endpoint = o.hf_endpoint.empty() ? app.env.hf_endpoint : o.hf_endpoint;
-  BDN_ASSIGN(role.upstream, MakeSourceTransport(o.allow_private, app.env.allow_private, endpoint));
+  BDN_ASSIGN(role.upstream, MakeSourceTransport(o.allow_private, app.env, endpoint));
   role.fetchers = std::make_unique<ThreadPool>(
       ThreadPool::Options{.name = "fetch", .threads = static_cast<std::size_t>(o.parallel)});
   role.mirrorer = std::make_unique<mirror::Mirrorer>(

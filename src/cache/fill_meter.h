@@ -55,7 +55,8 @@ class FillMeter {
       const MonoTime now = clock_.Monotonic();
       if (now - s.reported < std::chrono::milliseconds(100)) return;
       const double seconds = std::chrono::duration<double>(now - s.started).count();
-      if (seconds > 0) s.progress.rate = static_cast<double>(s.fetched) / seconds;
+      // Earlier than this the first bytes of a connection say little about what is to come.
+      if (seconds > 0.5) s.progress.rate = static_cast<double>(s.fetched) / seconds;
       s.reported = now;
       Report(s);
     });

@@ -128,8 +128,9 @@ Result<ClientFile> FindClient(const Environment& env, const ClientOptions& optio
   return found;
 }
 
-std::unique_ptr<net::Transport> MakeClientTransport() {
+std::unique_ptr<net::Transport> MakeClientTransport(const std::string& ca_file) {
   net::CurlTransportOptions options;
+  options.ca_file = ca_file;
   for (const char* all : {"0.0.0.0/0", "::/0"}) (void)options.addresses.Allow(all);
   return net::MakeCurlTransport(std::move(options));
 }

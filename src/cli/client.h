@@ -53,8 +53,9 @@ struct ClientOptions {
 // data directory. kNotFound says how to start or name a control plane.
 Result<ClientFile> FindClient(const Environment& env, const ClientOptions& options);
 
-// A transport that may talk to any address: the user named the server.
-std::unique_ptr<net::Transport> MakeClientTransport();
+// A transport that may talk to any address: the user named the server. `ca_file` holds authorities
+// beside the system's; may be empty.
+std::unique_ptr<net::Transport> MakeClientTransport(const std::string& ca_file);
 
 // Whole file, at most `bytes_max`; "-" is standard input.
 Result<std::string> ReadFileOrStdin(const std::string& path, std::size_t bytes_max);

@@ -78,7 +78,7 @@ int ReportSettled(App& app, const api::DeploymentBody& d) {
 Result<Connection> Connect(const App& app) {
   Connection connection;
   BDN_ASSIGN(connection.file, FindClient(app.env, app.client));
-  connection.transport = MakeClientTransport();
+  connection.transport = MakeClientTransport(app.env.ca_file);
   const ClientFile& file = connection.file;
   connection.control = std::make_unique<api::RestClient>(*connection.transport,
                                                          api::Endpoint{file.url, file.api_key});

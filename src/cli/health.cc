@@ -31,7 +31,7 @@ void WatchHealth(const Context& ctx,
                  const api::RunBody& run,
                  MonoTime started,
                  const std::function<void()>& unhealthy) {
-  const auto transport = MakeClientTransport();
+  const auto transport = MakeClientTransport("");
   while (!Answers(ctx, *transport, run.server_port, run.readiness_endpoint)) {
     if (!ctx.Sleep(kReadinessEvery)) return;
   }

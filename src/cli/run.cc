@@ -59,6 +59,7 @@ class Leases {
         }
         ready = ready && held_[i].state == "ready";
         lines.push_back({"node cache → " + run.mounts[i].mount_location, held_[i].progress});
+        if (lines.back().progress.phase.empty()) lines.back().progress.phase = "starting";
       }
       display.Show(lines, ready);
       if (ready) break;

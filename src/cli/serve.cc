@@ -291,7 +291,7 @@ ExitCode ServeWithControl(App& app, const ServeOptions& o) {
 ExitCode ServeAgentOnly(App& app, const ServeOptions& o) {
   BDN_ASSIGN(ClientFile file, FindClient(app.env, app.client));
   AgentRole role;
-  role.transport = MakeClientTransport();
+  role.transport = MakeClientTransport(app.env.ca_file);
   const std::string& key = file.node_key.empty() ? file.api_key : file.node_key;
   role.control = std::make_unique<api::RestClient>(*role.transport, api::Endpoint{file.url, key});
   GrantKeeper grants(*role.control, app.ctx.clock());

@@ -132,7 +132,8 @@ Status HubFake::Serve(bool cdn, net::ServerRequest& request, net::ServerResponse
   const std::uint64_t log_id = log_.Begin(entry);
   if (hook_) hook_(entry);
   if (fault && fault->kind == FaultKind::kStallHead) {
-    // Nothing tells that the client left, so look now and then whether the server stops.
+    // Nothing tells that the client left before an answer began: this ends with the time or the
+    // stand-in, and takes one of its workers meanwhile.
     options_.clock->SleepFor(request.context().stop(), fault->stall);
   }
   if (fault && fault->kind == FaultKind::kMoveBranch) {

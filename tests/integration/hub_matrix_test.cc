@@ -137,9 +137,7 @@ TEST_F(HubMatrix, ARepeatedCursorIsAnError) {
 
 TEST_F(HubMatrix, APageOnAnotherHostIsRefusedBeforeTheTokenGoesThere) {
   Start();
-  hub_->faults().Clear();
-  std::map<std::string, std::string> files{{"a", "x"}};
-  Commit(files);
+  Commit({{"a", "x"}});
   hub_->faults().Add({.kind = FaultKind::kHeaders,
                       .path_part = "/tree/",
                       .headers = {{"Link", "<" + hub_->cdn_url() + "/next>; rel=\"next\""}}});

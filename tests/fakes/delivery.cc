@@ -60,9 +60,8 @@ class Stream {
  private:
   std::uint64_t PieceBytes(std::uint64_t sent) const {
     std::uint64_t bytes = kPieceBytes;
-    if (d_.bytes_per_second > 0) {
-      bytes = std::clamp<std::uint64_t>(d_.bytes_per_second / kPiecesPerSecond, 1, bytes);
-    }
+    const std::uint64_t rate = d_.bytes_per_second;
+    if (rate > 0) bytes = std::clamp<std::uint64_t>(rate / kPiecesPerSecond, 1, bytes);
     if (d_.fault != nullptr && d_.fault->after_bytes > sent) {
       bytes = std::min(bytes, d_.fault->after_bytes - sent);
     }
@@ -92,13 +91,18 @@ class Stream {
     byte = static_cast<char>(byte ^ 1);
   }
   Status Pace(std::uint64_t count) {
-    if (d_.bytes_per_second == 0) return {};
-    // From the start of the body, so that small errors of the clock do not add up.
+    const std::uint64_t rate = d_.bytes_per_second;
+    if (rate != rate_) {
+      rate_ = rate;
+      started_ = d_.clock.Monotonic();
+      paced_bytes_ = 0;
+    }
+    if (rate == 0) return {};
+    // From the start of this rate, so that small errors of the clock do not add up.
     paced_bytes_ += count;
     const auto due =
-        started_ +
-        std::chrono::nanoseconds(static_cast<std::int64_t>(
-            static_cast<double>(paced_bytes_) * 1e9 / static_cast<double>(d_.bytes_per_second)));
+        started_ + std::chrono::nanoseconds(static_cast<std::int64_t>(
+                       static_cast<double>(paced_bytes_) * 1e9 / static_cast<double>(rate)));
     const auto now = d_.clock.Monotonic();
     if (due > now && !d_.clock.SleepFor(request_.context().stop(), due - now)) {
       return Error(Code::kCancelled, "the client left, or the stand-in stops");
@@ -109,7 +113,8 @@ class Stream {
   net::ServerRequest& request_;
   net::ServerResponse& response_;
   const Delivery& d_;
-  const MonoTime started_ = d_.clock.Monotonic();
+  std::uint64_t rate_ = d_.bytes_per_second;
+  MonoTime started_ = d_.clock.Monotonic();
   std::uint64_t paced_bytes_ = 0;
 };
 

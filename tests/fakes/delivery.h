@@ -1,5 +1,6 @@
 #pragma once
 // Sends an answer of a stand-in: ranges, faults in the body, a rate, and the entry in the log.
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -26,8 +27,9 @@ struct Delivery {
   const Clock& clock;
   TrafficLog& log;
   std::uint64_t log_id = 0;
-  const Fault* fault = nullptr;        // null for none
-  std::uint64_t bytes_per_second = 0;  // 0: as fast as it goes
+  const Fault* fault = nullptr;  // null for none
+  // 0: as fast as it goes. A change holds from the next piece on, also of bodies under way.
+  const std::atomic<std::uint64_t>& bytes_per_second;
 };
 
 Status Deliver(net::ServerRequest& request,

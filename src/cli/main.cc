@@ -195,10 +195,12 @@ void AddStoreCommands(CLI::App& app, CommandLine& line) {
   auto* list = secret->add_subcommand("ls", "List the names of secrets; values are never shown");
   AddJson(list, line);
   AddClientOptions(list, line);
+  Example(list, "  bdn secret ls\n");
   list->callback([&line] { line.run = [](App& a) { return SecretLs(a); }; });
   auto* remove = secret->add_subcommand("rm", "Remove a secret");
   remove->add_option("name", line.secret.name)->required();
   AddClientOptions(remove, line);
+  Example(remove, "  bdn secret rm hf_access_token\n");
   remove->callback(
       [&line] { line.run = [&line](App& a) { return SecretRm(a, line.secret.name); }; });
 
@@ -214,11 +216,13 @@ void AddStoreCommands(CLI::App& app, CommandLine& line) {
   auto* ls = volume->add_subcommand("ls", "List volumes");
   AddJson(ls, line);
   AddClientOptions(ls, line);
+  Example(ls, "  bdn volume ls\n");
   ls->callback([&line] { line.run = [](App& a) { return VolumeLs(a); }; });
   auto* show = volume->add_subcommand("show", "List the versions and tags of a volume");
   show->add_option("ref", line.volume.ref)->required();
   AddJson(show, line);
   AddClientOptions(show, line);
+  Example(show, "  bdn volume show bdn:team/adapter\n");
   show->callback(
       [&line] { line.run = [&line](App& a) { return VolumeShow(a, line.volume.ref); }; });
   auto* tag = volume->add_subcommand("tag", "Make a tag name a version");

@@ -232,7 +232,7 @@ class FakeHub:
         return [
             e for e in self.log()
             if e["method"] == "GET" and e["status"] in (200, 206)
-            and (e["server"] == "cdn" or "/resolve/" in e["path"] or "/raw/" in e["path"])
+            and (e["server"] == "cdn" or re.search("/(resolve|resolve-cache|raw)/", e["path"]))
         ]
 
     def asked_files(self):

@@ -481,6 +481,7 @@ TEST_F(HubMatrix, ServerErrorsAreRetriedWithLimits) {
 // --- the network
 
 TEST_F(HubMatrix, AStallBeforeOrAfterTheHeadersIsSurvived) {
+  stall_timeout_ = 200ms;
   const std::string content = PatternBytes(300'000, 1);
   for (const FaultKind kind : {FaultKind::kStall, FaultKind::kStallHead}) {
     Start();
@@ -493,6 +494,7 @@ TEST_F(HubMatrix, AStallBeforeOrAfterTheHeadersIsSurvived) {
 }
 
 TEST_F(HubMatrix, AStallInTheMiddleResumesWhereItStopped) {
+  stall_timeout_ = 500ms;
   Start();
   const std::string content = PatternBytes(1'000'000, 1);
   Publish("m.bin", content);

@@ -41,20 +41,22 @@ class ImpatientClock final : public Clock {
   mutable Guarded<Duration> skipped_{Duration{0}};
 };
 
-// Every request gives up after a short silence.
-class ShortStalls final : public net::Transport {
+// Every request gives up after a silence of `stall_timeout`.
+class StallLimit final : public net::Transport {
  public:
-  explicit ShortStalls(std::unique_ptr<net::Transport> inner) : inner_(std::move(inner)) {}
+  StallLimit(std::unique_ptr<net::Transport> inner, Duration stall_timeout)
+      : inner_(std::move(inner)), stall_timeout_(stall_timeout) {}
   Status Fetch(const Context& ctx,
                const net::HttpRequest& request,
                net::ResponseSink& sink) override {
     net::HttpRequest hasty = request;
-    hasty.limits.stall_timeout = std::chrono::milliseconds(200);
+    hasty.limits.stall_timeout = stall_timeout_;
     return inner_->Fetch(ctx, hasty, sink);
   }
 
  private:
   std::unique_ptr<net::Transport> inner_;
+  const Duration stall_timeout_;
 };
 
 class HubWorld : public ::testing::Test {
@@ -75,7 +77,8 @@ class HubWorld : public ::testing::Test {
   std::unique_ptr<source::Source> MakeSource(std::optional<std::string> secret,
                                              const std::string& uri = "hf://owner/name") {
     if (!transport_) {
-      transport_ = std::make_unique<ShortStalls>(net::MakeCurlTransport(TransportOptions()));
+      transport_ =
+          std::make_unique<StallLimit>(net::MakeCurlTransport(TransportOptions()), stall_timeout_);
     }
     const auto parsed = model::ParseSourceUri(uri);
     EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().message());
@@ -171,6 +174,8 @@ class HubWorld : public ::testing::Test {
   Context ctx_{clock_};
   source::RateLimiters limiters_;
   std::string ca_file_;
+  // Long, so that a busy machine is not taken for a silent host; tests of stalls shorten it.
+  Duration stall_timeout_ = std::chrono::seconds(20);
   std::unique_ptr<fakes::HubFake> hub_;
   std::unique_ptr<net::Transport> transport_;
   std::unique_ptr<source::Source> source_;

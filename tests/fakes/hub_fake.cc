@@ -10,7 +10,7 @@
 namespace bdn::fakes {
 namespace {
 
-constexpr std::uint64_t kBodyBytesMax = 16u << 20;
+constexpr std::uint64_t kFetchedBodyBytesMax = 16u << 20;
 constexpr std::string_view kControlPrefix = "/_fake/";
 
 net::ServerOptions MakeServerOptions(const HubFakeOptions& options, bool cdn) {
@@ -289,7 +289,7 @@ Answer HubFake::AnswerHub(net::ServerRequest& request) {
             .body = R"({"error":"Sorry, we can't find the page you are looking for."})"};
   }
   std::string body;
-  if (request.method() == "POST") body = request.Body(kBodyBytesMax).value_or("");
+  if (request.method() == "POST") body = request.Body(kFetchedBodyBytesMax).value_or("");
   Answer answer = store_.With(
       [&](const HubStore& store) { return AnswerRepository(store, *target, request, body); });
   if (answer.content != nullptr && AcceptsGzip(request)) answer.gzip = true;

@@ -53,6 +53,13 @@ json::object Write(const SecretBody& s) {
   return {{"name", s.name}, {"updated_at", s.updated_at}};
 }
 
+json::object Write(const KeyBody& k) {
+  json::object out{
+      {"id", k.id}, {"name", k.name}, {"created_at", k.created_at}, {"revoked", k.revoked}};
+  if (!k.text.empty()) out["key"] = k.text;
+  return out;
+}
+
 json::object Write(const VersionBody& v) {
   return {{"namespace", v.ns},          {"volume", v.volume},
           {"sequence", v.sequence},     {"manifest", v.manifest},
@@ -185,6 +192,17 @@ SecretBody ReadSecret(const json::object& from) {
   Read(from, "name", s.name);
   Read(from, "updated_at", s.updated_at);
   return s;
+}
+
+KeyBody ReadKey(const json::object& from) {
+  KeyBody k;
+  Read(from, "id", k.id);
+  Read(from, "name", k.name);
+  Read(from, "created_at", k.created_at);
+  Read(from, "key", k.text);
+  const auto* revoked = from.if_contains("revoked");
+  k.revoked = revoked != nullptr && revoked->is_bool() && revoked->as_bool();
+  return k;
 }
 
 VersionBody ReadVersion(const json::object& from) {
@@ -337,6 +355,20 @@ std::string ToJson(const std::vector<SecretBody>& bodies) {
 }
 Result<std::vector<SecretBody>> SecretsFromJson(std::string_view text) {
   return ReadList(text, "secrets", &ReadSecret);
+}
+
+std::string ToJson(const KeyBody& body) {
+  return json::serialize(Write(body));
+}
+Result<KeyBody> KeyFromJson(std::string_view text) {
+  BDN_ASSIGN(const json::object root, ParseObject(text));
+  return ReadKey(root);
+}
+std::string ToJson(const std::vector<KeyBody>& bodies) {
+  return WriteList("keys", bodies);
+}
+Result<std::vector<KeyBody>> KeysFromJson(std::string_view text) {
+  return ReadList(text, "keys", &ReadKey);
 }
 
 std::string ToJson(const VersionBody& body) {

@@ -94,6 +94,19 @@ struct SecretBody {
 std::string ToJson(const std::vector<SecretBody>& bodies);  // {"secrets":[…]}
 Result<std::vector<SecretBody>> SecretsFromJson(std::string_view json);
 
+// A key without its secret half; `text` only in the answer that makes it.
+struct KeyBody {
+  std::string id;
+  std::string name;
+  std::string created_at;
+  bool revoked = false;
+  std::string text;
+};
+std::string ToJson(const KeyBody& body);
+Result<KeyBody> KeyFromJson(std::string_view json);
+std::string ToJson(const std::vector<KeyBody>& bodies);  // {"keys":[…]}
+Result<std::vector<KeyBody>> KeysFromJson(std::string_view json);
+
 struct VersionBody {
   std::string ns;
   std::string volume;

@@ -92,6 +92,14 @@ ExitCode SecretSet(App& app, const SecretOptions& options);
 ExitCode SecretLs(App& app);
 ExitCode SecretRm(App& app, const std::string& name);
 
+struct KeyOptions {
+  std::string name;  // or id, to revoke
+  bool node = false;
+};
+ExitCode KeyCreate(App& app, const KeyOptions& options);
+ExitCode KeyLs(App& app);
+ExitCode KeyRm(App& app, const std::string& id);
+
 struct VolumeOptions {
   std::string dir;
   std::string ref;

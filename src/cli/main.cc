@@ -32,6 +32,7 @@ struct CommandLine {
   std::vector<std::string> allow;
   std::vector<std::string> ignore;
   SecretOptions secret;
+  KeyOptions key;
   VolumeOptions volume;
   GcOptions gc;
   std::int64_t grace = -1;
@@ -182,6 +183,26 @@ void AddLocalCommands(CLI::App& app, CommandLine& line) {
   });
 }
 
+void AddKeyCommands(CLI::App& app, CommandLine& line) {
+  auto* key = app.add_subcommand("key", "Make, list and revoke API keys");
+  key->require_subcommand(1);
+  auto* create = key->add_subcommand("create", "Make a key; it is shown once");
+  create->add_option("name", line.key.name, "Whose it is")->required();
+  create->add_flag("--node", line.key.node, "For an agent: may read the secrets of a run");
+  AddJson(create, line);
+  AddClientOptions(create, line);
+  Example(create, "  bdn key create ci\n  bdn key create gpu-7 --node > node.key\n");
+  create->callback([&line] { line.run = [&line](App& a) { return KeyCreate(a, line.key); }; });
+  auto* list = key->add_subcommand("ls", "List keys without their secret half");
+  AddJson(list, line);
+  AddClientOptions(list, line);
+  list->callback([&line] { line.run = [](App& a) { return KeyLs(a); }; });
+  auto* remove = key->add_subcommand("rm", "Revoke a key");
+  remove->add_option("id", line.key.name, "Its id, from `bdn key ls`")->required();
+  AddClientOptions(remove, line);
+  remove->callback([&line] { line.run = [&line](App& a) { return KeyRm(a, line.key.name); }; });
+}
+
 void AddStoreCommands(CLI::App& app, CommandLine& line) {
   auto* secret = app.add_subcommand("secret", "Set, list and remove secrets");
   secret->require_subcommand(1);
@@ -276,10 +297,9 @@ void AddServeCommand(CLI::App& app,
                       "Host or CIDR that sources may have although it is a private address "
                       "(or BDN_ALLOW_PRIVATE)");
     serve->add_option("--hf-endpoint", o.hf_endpoint, "Hub to mirror from (or HF_ENDPOINT)");
-    serve->add_option(
-        "--master-key-file", o.master_key_file,
-        "32 bytes that seal secrets at rest (or BDN_MASTER_KEY_FILE; default: made in "
-        "the data directory)");
+    serve->add_option("--master-key-file", o.master_key_file,
+                      "Key that seals secrets at rest (or BDN_MASTER_KEY_FILE; default: made in "
+                      "the data directory)");
     serve->add_option("--mirrors", o.mirrors, "Mirrors at the same time")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
@@ -309,6 +329,7 @@ void Build(CLI::App& app, CommandLine& line) {
   AddNodeCommands(app, line);
   AddLocalCommands(app, line);
   AddStoreCommands(app, line);
+  AddKeyCommands(app, line);
   AddServeCommand(app, line, "control", "Run the control plane and its mirrors", true, false);
   AddServeCommand(app, line, "agent", "Run the node's cache and mounts", false, true);
   Example(&app,

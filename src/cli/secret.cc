@@ -49,6 +49,41 @@ ExitCode SecretRm(App& app, const std::string& name) {
   return 0;
 }
 
+ExitCode KeyCreate(App& app, const KeyOptions& options) {
+  BDN_ASSIGN(const Connection connection, Connect(app));
+  const std::string name = (options.node ? "node:" : "") + options.name;
+  BDN_ASSIGN(const std::string body,
+             connection.control->Call(app.ctx, "POST", "/v1/keys",
+                                      boost::json::serialize(boost::json::object{{"name", name}})));
+  BDN_ASSIGN(const api::KeyBody key, api::KeyFromJson(body));
+  app.terminal.Err("the key is shown this once; who holds it may use this control plane\n");
+  app.terminal.Out((app.json ? body : key.text) + "\n");
+  return 0;
+}
+
+ExitCode KeyLs(App& app) {
+  BDN_ASSIGN(const Connection connection, Connect(app));
+  BDN_ASSIGN(const std::string body, connection.control->Call(app.ctx, "GET", "/v1/keys"));
+  if (app.json) {
+    app.terminal.Out(body + "\n");
+    return 0;
+  }
+  BDN_ASSIGN(const auto keys, api::KeysFromJson(body));
+  Table table({"ID", "NAME", "CREATED", "STATE"});
+  for (const auto& key : keys) {
+    table.Row({key.id, key.name, key.created_at, key.revoked ? "revoked" : "active"});
+  }
+  app.terminal.Out(table.Text(app.terminal));
+  return 0;
+}
+
+ExitCode KeyRm(App& app, const std::string& id) {
+  BDN_ASSIGN(const Connection connection, Connect(app));
+  BDN_TRY(connection.control->Call(app.ctx, "DELETE", "/v1/keys/" + net::PercentEncode(id)));
+  app.terminal.Out("revoked " + id + "\n");
+  return 0;
+}
+
 ExitCode Gc(App& app, const GcOptions& options) {
   BDN_ASSIGN(const Connection connection, Connect(app));
   boost::json::object request{{"dry_run", options.dry_run}};

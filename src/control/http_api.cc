@@ -187,6 +187,35 @@ void AddSecrets(net::Router& router, const HttpApiDeps& deps) {
              });
 }
 
+// --- API keys ---
+
+api::KeyBody ToBody(const store::ApiKey& key) {
+  return {key.id, key.name, FormatRfc3339(key.created_at), key.revoked, ""};
+}
+
+void AddKeys(net::Router& router, const HttpApiDeps& deps) {
+  router.Add("GET", "/v1/keys", [&deps](ServerRequest&, ServerResponse& rs) -> Status {
+    BDN_ASSIGN(const auto rows, deps.metadata.ListApiKeys());
+    std::vector<api::KeyBody> bodies;
+    for (const auto& row : rows) bodies.push_back(ToBody(row));
+    return SendJson(rs, api::ToJson(bodies));
+  });
+  router.Add("POST", "/v1/keys", [&deps](ServerRequest& rq, ServerResponse& rs) -> Status {
+    BDN_ASSIGN(const json::object body, JsonBody(rq));
+    BDN_ASSIGN(const std::string name, StringField(body, "name", true));
+    if (name.empty()) return Error(Code::kInvalidArgument, "a key needs a name");
+    BDN_ASSIGN(const auto made, store::CreateApiKey(deps.metadata, deps.control.options().org, name,
+                                                    deps.clock.Now()));
+    api::KeyBody key = ToBody(made.row);
+    key.text = made.text;
+    return SendJson(rs, api::ToJson(key), 201);
+  });
+  router.Add("DELETE", "/v1/keys/{id}", [&deps](ServerRequest& rq, ServerResponse& rs) -> Status {
+    BDN_TRY(deps.metadata.RevokeApiKey(Param(rq, "id")));
+    return rs.Send(204, {}, "");
+  });
+}
+
 std::string_view BearerOf(const ServerRequest& request) {
   constexpr std::string_view kBearer = "Bearer ";
   const auto header = request.headers().Get("Authorization");
@@ -253,6 +282,7 @@ void AddControlRoutes(net::Router& router, const HttpApiDeps& deps) {
   });
   AddVolumes(router, deps);
   AddSecrets(router, deps);
+  AddKeys(router, deps);
   AddRuns(router, deps);
   AddObjectRoutes(router, deps.objects);
 }

@@ -119,17 +119,28 @@ Result<model::Chunkmap> GetChunkmap(const Context& ctx,
   return map;
 }
 
+// A fill that failed between setting the mode and the rename leaves a file that its owner may not
+// write any more.
+Result<std::unique_ptr<os::File>> OpenPartial(os::Fs& fs, const std::string& path) {
+  auto file = fs.Open(path, os::OpenMode::kCreate, 0600);
+  if (file || file.error().code() != Code::kPermissionDenied) return file;
+  BDN_TRY(fs.SetMode(path, 0600));
+  return fs.Open(path, os::OpenMode::kCreate, 0600);
+}
+
 Status FillChunked(const Context& ctx,
                    const FillTarget& target,
                    const model::ManifestEntry& entry,
                    const std::string& path,
-                   const OnBytes& on_bytes) {
+                   const OnBytes& on_bytes,
+                   const std::function<void()>& on_allocated) {
   BDN_ASSIGN(const model::Chunkmap map, GetChunkmap(ctx, target, entry));
-  const std::string partial = "partial/" + entry.digest->hex();
-  const std::string marks = partial + ".map";
-  BDN_ASSIGN(const auto file, target.fs.Open(partial, os::OpenMode::kCreate, 0600));
+  const std::string partial = PartialName(entry);
+  const std::string marks = partial + std::string(kMarksSuffix);
+  BDN_ASSIGN(const auto file, OpenPartial(target.fs, partial));
   // Reserves the blocks: a full disk shows now, not at the last chunk.
   BDN_TRY(file->Allocate(entry.size));
+  on_allocated();
   BDN_ASSIGN(Bitmap bitmap, Bitmap::Open(target.fs, marks, map.chunks.size()));
   TaskGroup group(target.executor, ctx);
   for (std::size_t i = 0; i < map.chunks.size(); ++i) {
@@ -156,17 +167,24 @@ Status FillChunked(const Context& ctx,
 
 }  // namespace
 
-std::string CacheFileName(const crypto::Digest& digest, std::uint32_t mode) {
-  const std::string hex = digest.hex();
-  return fmt::format("{}/{}.{:03o}", hex.substr(0, 2), hex, mode & kModeMask);
+std::string CacheFileName(const model::ManifestEntry& entry) {
+  const std::string hex = entry.digest.value_or(crypto::Digest{}).hex();
+  return fmt::format("{}/{}.{:03o}{}", hex.substr(0, 2), hex, entry.mode & kModeMask,
+                     entry.chunked ? ".map" : "");
+}
+
+std::string PartialName(const model::ManifestEntry& entry) {
+  return fmt::format("partial/{}.{:03o}", entry.digest.value_or(crypto::Digest{}).hex(),
+                     entry.mode & kModeMask);
 }
 
 Status FillFile(const Context& ctx,
                 const FillTarget& target,
                 const model::ManifestEntry& entry,
                 const std::string& path,
-                const OnBytes& on_bytes) {
-  Status done = entry.chunked ? FillChunked(ctx, target, entry, path, on_bytes)
+                const OnBytes& on_bytes,
+                const std::function<void()>& on_allocated) {
+  Status done = entry.chunked ? FillChunked(ctx, target, entry, path, on_bytes, on_allocated)
                               : FillSingle(ctx, target, entry, path, on_bytes);
   if (!done) return std::move(done).error().Context(entry.path);
   return {};

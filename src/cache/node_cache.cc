@@ -1,7 +1,6 @@
 #include "cache/node_cache.h"
 
 #include <algorithm>
-#include <atomic>
 #include <map>
 #include <optional>
 #include <set>
@@ -9,79 +8,26 @@
 
 #include <fmt/format.h>
 
-#include "base/guarded.h"
-#include "base/log.h"
-#include "base/singleflight.h"
 #include "cache/file_fill.h"
-#include "cache/fill_meter.h"
-#include "cache/node_cache_state.h"
+#include "cache/node_cache_impl.h"
 #include "cache/tree.h"
 
 namespace bdn::cache {
-namespace {
-
-class Cache final : public NodeCache, public std::enable_shared_from_this<Cache> {
- public:
-  Cache(std::unique_ptr<os::Fs> fs,
-        store::ObjectReader& upstream,
-        Executor& fetchers,
-        const Clock& clock,
-        NodeCacheOptions options)
-      : fs_(std::move(fs)),
-        upstream_(upstream),
-        fetchers_(fetchers),
-        clock_(clock),
-        options_(options) {}
-
-  Status Recover();
-
-  Result<std::unique_ptr<TreeLease>> Acquire(
-      const Context& ctx,
-      const store::Scope& scope,
-      const crypto::Digest& manifest,
-      const std::function<void(const FillProgress&)>& progress) override;
-  Result<std::vector<TreeInfo>> List() override;
-  Result<std::uint64_t> Evict(std::uint64_t bytes, bool dry_run) override;
-
- private:
-  class Lease;
-  struct Plan;
-
-  std::unique_ptr<TreeLease> TryLease(const crypto::Digest& manifest);
-  Status Fill(const Context& ctx,
-              const store::Scope& scope,
-              const crypto::Digest& manifest,
-              FillMeter& meter);
-  Plan PlanFill(const model::Manifest& manifest);
-  Status Reserve(std::uint64_t bytes);
-  Status FetchFile(const Context& ctx,
-                   const store::Scope& scope,
-                   const std::string& name,
-                   const model::ManifestEntry& entry,
-                   FillMeter& meter);
-  Status CommitTree(const crypto::Digest& manifest,
-                    const std::string& text,
-                    const model::Manifest& tree);
-  Status LinkFile(const std::string& name, const std::string& to);
-  Result<std::uint64_t> RemoveTreeAndFiles(const crypto::Digest& manifest);
-  Result<std::uint64_t> RemoveUnlinkedFiles(bool dry_run);
-  Status RecoverTrees();
-  Status RecoverFiles();
-  Status RecoverPartials();
-
-  std::unique_ptr<os::Fs> fs_;
-  store::ObjectReader& upstream_;
-  Executor& fetchers_;
-  const Clock& clock_;
-  const NodeCacheOptions options_;
-  Guarded<CacheState> state_;
-  Singleflight<crypto::Digest, bool> fills_;
-  Singleflight<std::string, bool> files_;
-};
 
 std::string TreeDir(const crypto::Digest& manifest) {
   return "trees/" + manifest.hex();
 }
+
+Cache::Cache(std::unique_ptr<os::Fs> fs,
+             store::ObjectReader& upstream,
+             Executor& fetchers,
+             const Clock& clock,
+             NodeCacheOptions options)
+    : fs_(std::move(fs)),
+      upstream_(upstream),
+      fetchers_(fetchers),
+      clock_(clock),
+      options_(options) {}
 
 class Cache::Lease final : public TreeLease {
  public:
@@ -97,95 +43,6 @@ class Cache::Lease final : public TreeLease {
   const std::shared_ptr<Cache> cache_;
   const crypto::Digest manifest_;
 };
-
-// What a version needs that is not here, with the files that it relies on pinned.
-struct Cache::Plan {
-  struct Missing {
-    std::string name;
-    const model::ManifestEntry* entry;
-  };
-  std::vector<std::string> pinned;
-  std::vector<Missing> missing;
-  std::uint64_t missing_bytes = 0;
-};
-
-// --- opening ---
-
-Status Cache::Recover() {
-  for (const char* dir : {"files", "partial", "trees"}) BDN_TRY(os::MakeDirs(*fs_, dir, true));
-  BDN_TRY(RecoverTrees());
-  BDN_TRY(RecoverFiles());
-  return RecoverPartials();
-}
-
-Status Cache::RecoverTrees() {
-  std::vector<std::string> names;
-  BDN_TRY(fs_->List("trees", [&](const os::DirEntry& entry) -> Status {
-    names.push_back(entry.name);
-    return {};
-  }));
-  for (const auto& name : names) {
-    const std::string dir = "trees/" + name;
-    const auto digest = crypto::ParseDigestHex(name);
-    const auto marker = fs_->Stat(dir + "/manifest");
-    if (!digest || !marker) {
-      BDN_TRY(os::RemoveTree(*fs_, dir));
-      continue;
-    }
-    BDN_ASSIGN(const std::string text,
-               os::ReadFile(*fs_, dir + "/manifest", model::kManifestBytesMax));
-    const auto manifest = model::ParseManifest(text);
-    if (!manifest) {
-      log::Warn("a cached tree's manifest is damaged; the tree is removed", {{"tree", name}});
-      BDN_TRY(os::RemoveTree(*fs_, dir));
-      continue;
-    }
-    TreeRecord record;
-    record.last_used = marker->modified;
-    record.bytes = manifest->total_size;
-    record.files = manifest->entries.size();
-    state_.With([&](CacheState& s) { s.trees[*digest] = record; });
-  }
-  return {};
-}
-
-Status Cache::RecoverFiles() {
-  std::vector<std::string> shards;
-  BDN_TRY(fs_->List("files", [&](const os::DirEntry& entry) -> Status {
-    shards.push_back(entry.name);
-    return {};
-  }));
-  for (const auto& shard : shards) {
-    std::vector<std::string> names;
-    BDN_TRY(fs_->List("files/" + shard, [&](const os::DirEntry& entry) -> Status {
-      names.push_back(shard + "/" + entry.name);
-      return {};
-    }));
-    for (const auto& name : names) {
-      BDN_ASSIGN(const os::FileInfo info, fs_->Stat("files/" + name));
-      state_.With([&](CacheState& s) {
-        // Only a tree that was committed proves that its files reached the disk.
-        s.files[name] = {.size = info.size_bytes, .proven = info.links > 1};
-        s.used_bytes += info.size_bytes;
-      });
-    }
-  }
-  return {};
-}
-
-// Temporary files of killed fills go; partial files stay, their bitmaps with them.
-Status Cache::RecoverPartials() {
-  std::set<std::string> names;
-  BDN_TRY(fs_->List("partial", [&](const os::DirEntry& entry) -> Status {
-    names.insert(entry.name);
-    return {};
-  }));
-  for (const auto& name : names) {
-    const bool orphan = name.ends_with(".map") && !names.contains(name.substr(0, name.size() - 4));
-    if (name.starts_with("tmp-") || orphan) BDN_TRY(fs_->Remove("partial/" + name));
-  }
-  return {};
-}
 
 // --- acquiring ---
 
@@ -232,7 +89,7 @@ Cache::Plan Cache::PlanFill(const model::Manifest& manifest) {
   std::set<std::string> seen;
   for (const auto& entry : manifest.entries) {
     if (entry.type != model::EntryType::kFile) continue;
-    std::string name = CacheFileName(entry.digest.value_or(crypto::Digest{}), entry.mode);
+    std::string name = CacheFileName(entry);
     if (!seen.insert(name).second) continue;
     // A file that is being removed right now is waited for: it will be missing after that.
     state_.Wait([&](CacheState& s) {
@@ -241,16 +98,23 @@ Cache::Plan Cache::PlanFill(const model::Manifest& manifest) {
     });
     const bool here = state_.With([&](CacheState& s) {
       const auto it = s.files.find(name);
-      if (it == s.files.end() || it->second.removing || it->second.size != entry.size) return false;
-      it->second.pins += 1;
-      return true;
+      if (it != s.files.end() && !it->second.removing) {
+        it->second.pins += 1;
+        return true;
+      }
+      std::uint64_t left = 0;
+      if (entry.chunked) {
+        const auto at = s.partials.find(PartialName(entry));
+        if (at != s.partials.end() && !at->second.removing) {
+          at->second.users += 1;
+          left = std::min(at->second.bytes, entry.size);
+        }
+      }
+      plan.missing.push_back(
+          {.name = name, .entry = &entry, .promised = entry.size - left, .damaged = false});
+      return false;
     });
-    if (here) {
-      plan.pinned.push_back(std::move(name));
-    } else {
-      plan.missing_bytes += entry.size;
-      plan.missing.push_back({std::move(name), &entry});
-    }
+    if (here) plan.pinned.push_back({std::move(name), &entry});
   }
   return plan;
 }
@@ -260,24 +124,19 @@ Status Cache::Reserve(std::uint64_t bytes) {
     BDN_ASSIGN(const os::DiskSpace disk, fs_->Space());
     std::uint64_t excess = 0;
     std::uint64_t capacity = 0;
-    state_.With([&](CacheState& s) {
-      const std::uint64_t free =
-          disk.available_bytes - std::min(disk.available_bytes, options_.reserve_bytes);
-      capacity = s.used_bytes + free;
-      if (options_.capacity_bytes != 0) capacity = std::min(capacity, options_.capacity_bytes);
-      excess = BytesToFree(s.used_bytes, s.reserved_bytes, bytes, capacity);
-      if (excess == 0) s.reserved_bytes += bytes;
-    });
-    if (excess == 0) return {};
-    std::uint64_t freed = 0;
-    if (!evicted) {
-      BDN_ASSIGN(freed, Evict(excess, false));
-    }
-    if (freed > 0) continue;
     std::uint64_t leased = 0;
     state_.With([&](CacheState& s) {
+      capacity =
+          CapacityNow(s, disk.available_bytes, options_.reserve_bytes, options_.capacity_bytes);
+      excess = BytesToFree(s.used_bytes + s.partial_bytes, s.reserved_bytes, bytes, capacity);
+      if (excess == 0) s.reserved_bytes += bytes;
       for (const auto& [digest, tree] : s.trees) leased += tree.leases > 0 ? tree.bytes : 0;
     });
+    if (excess == 0) return {};
+    if (!evicted) {
+      BDN_ASSIGN(const std::uint64_t freed, Evict(excess, false));
+      if (freed > 0) continue;
+    }
     return Error(Code::kResourceExhausted,
                  fmt::format(
                      "the node cache needs {} more bytes and may use {} in all; {} are in use "
@@ -287,45 +146,165 @@ Status Cache::Reserve(std::uint64_t bytes) {
   }
 }
 
+// Puts the file under its name and into the books, unless another fill did.
+Status Cache::Bring(const Context& ctx,
+                    const store::Scope& scope,
+                    const Missing& missing,
+                    FillMeter& meter) {
+  const model::ManifestEntry& entry = *missing.entry;
+  const std::string path = "files/" + missing.name;
+  BDN_TRY(os::MakeDirs(*fs_, "files/" + missing.name.substr(0, 2)));
+  const std::string partial = entry.chunked ? PartialName(entry) : std::string();
+  if (!partial.empty()) {
+    state_.Wait([&](CacheState& s) {
+      PartialRecord& record = s.partials[partial];
+      if (!record.removing) record.filling = true;
+      return record.filling;
+    });
+  }
+  std::uint64_t landed = 0;
+  const Status filled = FillFile(
+      ctx, {*fs_, upstream_, fetchers_, scope}, entry, path,
+      [&](std::uint64_t bytes, bool reused) { meter.Bytes(bytes, reused); },
+      [&] {
+        state_.With([&](CacheState& s) {
+          landed = entry.size - std::min(s.partials.at(partial).bytes, entry.size);
+          s.landed_bytes += landed;
+        });
+      });
+  std::optional<std::uint64_t> left;  // of an attempt that failed
+  if (!filled && !partial.empty()) {
+    if (const auto info = fs_->Stat(partial)) left = info->size_bytes;
+  }
+  state_.With([&](CacheState& s) {
+    s.landed_bytes -= landed;
+    if (!partial.empty()) {
+      const auto at = s.partials.find(partial);
+      s.partial_bytes += left.value_or(0) - at->second.bytes;
+      if (left) {
+        at->second.bytes = *left;
+        at->second.filling = false;
+      } else {
+        s.partials.erase(at);
+      }
+    }
+    if (!filled) return;
+    FileRecord& file = s.files[missing.name];
+    s.used_bytes += entry.size - file.size;
+    file.size = entry.size;
+    file.proven = true;
+    if (!missing.damaged) file.pins += 1;  // born pinned: nobody may evict it first
+  });
+  return filled;
+}
+
 Status Cache::FetchFile(const Context& ctx,
                         const store::Scope& scope,
-                        const std::string& name,
-                        const model::ManifestEntry& entry,
+                        const Missing& missing,
                         FillMeter& meter) {
   bool fetched = false;
   const auto pin_if_here = [&] {
     return state_.With([&](CacheState& s) {
-      const auto it = s.files.find(name);
+      const auto it = s.files.find(missing.name);
       if (it == s.files.end() || it->second.removing) return false;
       it->second.pins += 1;
       return true;
     });
   };
   const auto fetch = [&](const Context& file_ctx) -> Result<bool> {
-    state_.Wait([&](CacheState& s) {
-      const auto it = s.files.find(name);
-      return it == s.files.end() || !it->second.removing;
-    });
-    if (state_.With([&](CacheState& s) { return s.files.contains(name); })) return true;
-    BDN_TRY(os::MakeDirs(*fs_, "files/" + name.substr(0, 2)));
-    const FillTarget target{*fs_, upstream_, fetchers_, scope};
-    BDN_TRY(FillFile(file_ctx, target, entry, "files/" + name,
-                     [&](std::uint64_t bytes, bool reused) { meter.Bytes(bytes, reused); }));
-    state_.With([&](CacheState& s) {
-      s.files[name] = {.size = entry.size, .pins = 1};  // born pinned: nobody may evict it first
-      s.used_bytes += entry.size;
-    });
+    if (missing.damaged) {
+      // Another fill may have replaced it meanwhile.
+      if (!IsDamaged({missing.name, missing.entry})) return true;
+    } else {
+      state_.Wait([&](CacheState& s) {
+        const auto it = s.files.find(missing.name);
+        return it == s.files.end() || !it->second.removing;
+      });
+      if (state_.With([&](CacheState& s) { return s.files.contains(missing.name); })) return true;
+    }
+    BDN_TRY(Bring(file_ctx, scope, missing, meter));
     fetched = true;
     return true;
   };
   do {
-    auto done = files_.Do(ctx, name, fetch);
+    auto done = files_.Do(ctx, missing.name, fetch);
     if (!done) return std::move(done).error();
-  } while (!fetched && !pin_if_here());
-  state_.With([&](CacheState& s) { s.reserved_bytes -= std::min(s.reserved_bytes, entry.size); });
-  if (!fetched) meter.Bytes(entry.size, true);  // another fill brought it meanwhile
+  } while (!missing.damaged && !fetched && !pin_if_here());
+  if (!fetched) meter.Bytes(missing.entry->size, true);  // another fill brought it meanwhile
   meter.File();
   return {};
+}
+
+bool Cache::IsDamaged(const Plan::Pinned& pinned) {
+  const model::ManifestEntry& entry = *pinned.entry;
+  const auto looks = state_.With([&](CacheState& s) -> std::optional<bool> {
+    const FileRecord& file = s.files.at(pinned.name);
+    if (file.size != entry.size) return true;
+    // Files of several chunks are synced before they get their name.
+    if (file.proven || entry.chunked) return false;
+    return std::nullopt;
+  });
+  if (looks) return *looks;
+  if (!CheckWholeFile(*fs_, "files/" + pinned.name, entry)) return true;
+  state_.With([&](CacheState& s) { s.files.at(pinned.name).proven = true; });
+  return false;
+}
+
+Status Cache::FetchMissing(const Context& ctx,
+                           const store::Scope& scope,
+                           const model::Manifest& manifest,
+                           Plan& plan,
+                           FillMeter& meter) {
+  for (const auto& pinned : plan.pinned) {
+    if (!IsDamaged(pinned)) continue;
+    plan.missing.push_back({.name = pinned.name,
+                            .entry = pinned.entry,
+                            .promised = pinned.entry->size,
+                            .damaged = true});
+  }
+  std::uint64_t promised = 0;
+  std::uint64_t missing_bytes = 0;
+  for (const auto& missing : plan.missing) {
+    promised += missing.promised;
+    missing_bytes += missing.entry->size;
+  }
+  BDN_TRY(Reserve(promised));
+  meter.Start(manifest, missing_bytes, plan.missing.size());
+  Guarded<std::vector<const Missing*>> fetched;
+  TaskGroup group(fetchers_, ctx);
+  for (const auto& missing : plan.missing) {
+    group.Run([&](const Context& task_ctx) -> Status {
+      BDN_TRY(FetchFile(task_ctx, scope, missing, meter));
+      state_.With([&](CacheState& s) { s.reserved_bytes -= missing.promised; });
+      fetched.With([&](auto& all) { all.push_back(&missing); });
+      return {};
+    });
+  }
+  const Status all = group.Wait();
+  fetched.With([&](auto& done) {
+    for (const Missing* missing : done) {
+      promised -= missing->promised;
+      if (!missing->damaged) plan.pinned.push_back({missing->name, missing->entry});
+    }
+  });
+  state_.With([&](CacheState& s) { s.reserved_bytes -= promised; });
+  return all;
+}
+
+// Gives back what the plan holds.
+void Cache::EndFill(const Plan& plan, bool committed) {
+  state_.Change([&](CacheState& s) {
+    for (const auto& missing : plan.missing) {
+      if (!missing.entry->chunked || missing.damaged) continue;
+      const auto at = s.partials.find(PartialName(*missing.entry));
+      if (at != s.partials.end() && at->second.users > 0) at->second.users -= 1;
+    }
+    for (const auto& pinned : plan.pinned) {
+      FileRecord& file = s.files.at(pinned.name);
+      file.pins -= 1;
+      if (committed) file.proven = true;
+    }
+  });
 }
 
 Status Cache::Fill(const Context& ctx,
@@ -337,95 +316,56 @@ Status Cache::Fill(const Context& ctx,
              store::GetAll(ctx, upstream_, scope, store::ObjectKind::kManifest, digest,
                            model::kManifestBytesMax));
   BDN_ASSIGN(const model::Manifest manifest, model::ParseManifest(text));
-  state_.Wait([&](CacheState& s) { return !s.busy_trees.contains(digest); });
-
   Plan plan = PlanFill(manifest);
-  std::atomic<std::uint64_t> unreturned = 0;
-  const Status done = [&]() -> Status {
-    // A file that no committed tree vouches for is believed after a look at its bytes.
-    for (const auto& name : plan.pinned) {
-      const bool proven = state_.With([&](CacheState& s) {
-        const auto it = s.files.find(name);
-        return it != s.files.end() && it->second.proven;
-      });
-      if (proven) continue;
-      const auto entry =
-          std::find_if(manifest.entries.begin(), manifest.entries.end(), [&](const auto& e) {
-            return e.type == model::EntryType::kFile &&
-                   CacheFileName(e.digest.value_or(crypto::Digest{}), e.mode) == name;
-          });
-      // Files of several chunks are synced before they get their name.
-      if (entry->chunked || CheckWholeFile(*fs_, "files/" + name, *entry)) continue;
-      BDN_TRY(fs_->Remove("files/" + name));
-      state_.With([&](CacheState& s) {
-        if (s.files.erase(name) > 0) s.used_bytes -= entry->size;
-      });
-      plan.missing.push_back({name, &*entry});
-      plan.missing_bytes += entry->size;
-    }
-    std::erase_if(plan.pinned, [&](const std::string& name) {
-      return state_.With([&](CacheState& s) { return !s.files.contains(name); });
-    });
-    BDN_TRY(Reserve(plan.missing_bytes));
-    unreturned = plan.missing_bytes;
-    meter.Start(manifest, plan.missing_bytes, plan.missing.size());
-    TaskGroup group(fetchers_, ctx);
-    Guarded<std::vector<std::string>> fetched;
-    for (const auto& missing : plan.missing) {
-      group.Run([&](const Context& task_ctx) -> Status {
-        BDN_TRY(FetchFile(task_ctx, scope, missing.name, *missing.entry, meter));
-        unreturned -= missing.entry->size;
-        fetched.With([&](auto& names) { names.push_back(missing.name); });
-        return {};
-      });
-    }
-    const Status all = group.Wait();
-    fetched.With(
-        [&](auto& names) { plan.pinned.insert(plan.pinned.end(), names.begin(), names.end()); });
-    BDN_TRY(all);
+  Status done = FetchMissing(ctx, scope, manifest, plan, meter);
+  if (done) {
     meter.Phase("linking");
-    return CommitTree(digest, text, manifest);
-  }();
-  state_.Change([&](CacheState& s) {
-    s.reserved_bytes -= std::min<std::uint64_t>(s.reserved_bytes, unreturned);
-    for (const auto& name : plan.pinned) {
-      const auto it = s.files.find(name);
-      if (it == s.files.end()) continue;  // found damaged and removed by another fill
-      it->second.pins -= 1;
-      if (done) it->second.proven = true;
-    }
-  });
+    done = CommitTree(ctx, digest, text, manifest);
+  }
+  EndFill(plan, done.has_value());
   return done;
 }
 
-Status Cache::CommitTree(const crypto::Digest& digest,
+Status Cache::CommitTree(const Context& ctx,
+                         const crypto::Digest& digest,
                          const std::string& text,
                          const model::Manifest& manifest) {
-  const std::string dir = TreeDir(digest);
-  BDN_TRY(os::RemoveTree(*fs_, dir));
-  BDN_TRY(fs_->MakeDir(dir));
-  const Status built =
-      BuildTree(*fs_, manifest, dir + "/root", [&](const auto& entry, const std::string& to) {
-        return LinkFile(CacheFileName(entry.digest.value_or(crypto::Digest{}), entry.mode), to);
-      });
+  state_.Wait([&](CacheState& s) { return s.busy_trees.insert(digest).second; });
+  bool left = false;
   const Status committed = [&]() -> Status {
-    BDN_TRY(built);
-    // One flush for all small files and all names; only then the marker that says "complete".
-    BDN_TRY(fs_->SyncAll());
-    BDN_TRY(os::WriteFileDurably(*fs_, dir + "/manifest", text));
-    return fs_->SyncDir("trees");
+    BDN_TRY(RemoveTreeDir(digest));
+    Status built = BuildAndMark(ctx, TreeDir(digest), text, manifest);
+    if (!built) left = !RemoveTreeDir(digest);
+    return built;
   }();
-  if (!committed) {
-    (void)os::RemoveTree(*fs_, dir);
-    return committed;
-  }
-  state_.With([&](CacheState& s) {
-    s.trees[digest] = {.leases = 0,
-                       .last_used = clock_.Now(),
-                       .bytes = manifest.total_size,
-                       .files = manifest.entries.size()};
+  state_.Change([&](CacheState& s) {
+    s.busy_trees.erase(digest);
+    s.broken_trees.erase(digest);
+    if (committed) {
+      s.trees[digest] = {.leases = 0,
+                         .last_used = clock_.Now(),
+                         .bytes = manifest.total_size,
+                         .files = manifest.entries.size()};
+    } else if (left) {
+      s.broken_trees.insert(digest);
+    }
   });
-  return {};
+  return committed;
+}
+
+Status Cache::BuildAndMark(const Context& ctx,
+                           const std::string& dir,
+                           const std::string& text,
+                           const model::Manifest& manifest) {
+  BDN_TRY(fs_->MakeDir(dir));
+  BDN_TRY(BuildTree(ctx, *fs_, fetchers_, manifest, dir + "/root",
+                    [&](const auto& entry, const std::string& to) {
+                      return LinkFile(CacheFileName(entry), to);
+                    }));
+  // One flush for all small files and all names; only then the marker that says "complete".
+  BDN_TRY(fs_->SyncAll());
+  BDN_TRY(os::WriteFileDurably(*fs_, dir + "/manifest", text));
+  return fs_->SyncDir("trees");
 }
 
 Status Cache::LinkFile(const std::string& name, const std::string& to) {
@@ -433,94 +373,16 @@ Status Cache::LinkFile(const std::string& name, const std::string& to) {
   if (linked || linked.error().code() != Code::kResourceExhausted) return linked;
   // The inode has as many names as the file system allows: a copy takes over as the one to link.
   const std::string copy = "partial/tmp-" + os::RandomName();
-  BDN_TRY(CopyFile(*fs_, "files/" + name, copy));
-  BDN_TRY(fs_->Rename(copy, "files/" + name));
+  Status replaced = CopyFile(*fs_, "files/" + name, copy);
+  if (replaced) replaced = fs_->Rename(copy, "files/" + name);
+  if (!replaced) {
+    (void)fs_->Remove(copy);
+    return replaced;
+  }
   return fs_->Link("files/" + name, to);
 }
 
-// --- evicting ---
-
-Result<std::vector<TreeInfo>> Cache::List() {
-  return state_.With([](CacheState& s) {
-    std::vector<TreeInfo> infos;
-    for (const auto& [digest, tree] : s.trees) {
-      infos.push_back({digest, tree.bytes, tree.files, tree.last_used, tree.leases});
-    }
-    return infos;
-  });
-}
-
-// Files that only files/ names any more and no fill relies on.
-Result<std::uint64_t> Cache::RemoveUnlinkedFiles(bool dry_run) {
-  std::vector<std::string> candidates;
-  state_.With([&](CacheState& s) {
-    for (const auto& [name, file] : s.files) {
-      if (file.pins == 0 && !file.removing) candidates.push_back(name);
-    }
-  });
-  std::uint64_t freed = 0;
-  for (const auto& name : candidates) {
-    BDN_ASSIGN(const os::FileInfo info, fs_->Stat("files/" + name));
-    if (info.links > 1) continue;
-    const bool taken = dry_run || state_.With([&](CacheState& s) {
-      FileRecord& file = s.files.at(name);
-      if (file.pins > 0 || file.removing) return false;
-      file.removing = true;
-      return true;
-    });
-    if (!taken) continue;
-    freed += info.size_bytes;
-    if (dry_run) continue;
-    const Status removed = fs_->Remove("files/" + name);
-    state_.Change([&](CacheState& s) {
-      if (removed) {
-        s.used_bytes -= s.files.at(name).size;
-        s.files.erase(name);
-      } else {
-        s.files.at(name).removing = false;
-      }
-    });
-    BDN_TRY(removed);
-  }
-  return freed;
-}
-
-Result<std::uint64_t> Cache::RemoveTreeAndFiles(const crypto::Digest& manifest) {
-  const bool taken = state_.With([&](CacheState& s) {
-    const auto it = s.trees.find(manifest);
-    if (it == s.trees.end() || it->second.leases > 0) return false;
-    s.trees.erase(it);
-    s.busy_trees.insert(manifest);
-    return true;
-  });
-  if (!taken) return 0;
-  const std::string dir = TreeDir(manifest);
-  const Status removed = [&]() -> Status {
-    // The marker first: from then on the tree is not there, whatever happens to the rest.
-    BDN_TRY(fs_->Remove(dir + "/manifest"));
-    BDN_TRY(fs_->SyncDir(dir));
-    return os::RemoveTree(*fs_, dir);
-  }();
-  state_.Change([&](CacheState& s) { s.busy_trees.erase(manifest); });
-  BDN_TRY(removed);
-  return RemoveUnlinkedFiles(false);
-}
-
-Result<std::uint64_t> Cache::Evict(std::uint64_t bytes, bool dry_run) {
-  BDN_ASSIGN(std::uint64_t freed, RemoveUnlinkedFiles(dry_run));
-  const auto order = state_.With([](CacheState& s) { return EvictionOrder(s.trees); });
-  for (const auto& manifest : order) {
-    if (freed >= bytes) break;
-    if (dry_run) {
-      // An upper bound: files shared with a tree that stays are counted too.
-      freed += state_.With([&](CacheState& s) { return s.trees.at(manifest).bytes; });
-      continue;
-    }
-    BDN_ASSIGN(const std::uint64_t more, RemoveTreeAndFiles(manifest));
-    freed += more;
-  }
-  return freed;
-}
+namespace {
 
 // The public object: leases keep the cache itself alive.
 class CacheHandle final : public NodeCache {
@@ -537,6 +399,7 @@ class CacheHandle final : public NodeCache {
   Result<std::uint64_t> Evict(std::uint64_t bytes, bool dry_run) override {
     return cache_->Evict(bytes, dry_run);
   }
+  Result<CacheUsage> Usage() override { return cache_->Usage(); }
 
  private:
   const std::shared_ptr<Cache> cache_;

@@ -2,9 +2,9 @@
 // The node cache: files assembled from verified chunks of an upstream tier, identical files stored
 // once, and one tree of hard links per volume version.
 //
-//   <root>/files/aa/<digest>.<mode>    complete, fsynced; the name is the digest of the content as
-//                                      manifests name it (chunk or chunkmap digest) and its mode
-//   <root>/partial/<digest>            being assembled, with <digest>.map, a durable bitmap
+//   <root>/files/aa/<digest>.<mode>    complete; the name is the digest of the content as manifests
+//                                      name it and its mode; for a chunkmap's digest with ".map"
+//   <root>/partial/<digest>.<mode>     being assembled, with <digest>.<mode>.marks beside it
 //   <root>/trees/<manifest>/root/…     hard links, directories, symbolic links
 //   <root>/trees/<manifest>/manifest   the stored manifest; written last: a tree without is not
 //   there
@@ -56,6 +56,12 @@ struct TreeInfo {
   int leases = 0;
 };
 
+struct CacheUsage {
+  std::uint64_t used_bytes = 0;      // complete files
+  std::uint64_t partial_bytes = 0;   // half assembled ones of ended fills
+  std::uint64_t reserved_bytes = 0;  // promised to running fills
+};
+
 class NodeCache {
  public:
   virtual ~NodeCache() = default;
@@ -70,9 +76,10 @@ class NodeCache {
       const crypto::Digest& manifest,
       const std::function<void(const FillProgress&)>& progress) = 0;
   virtual Result<std::vector<TreeInfo>> List() = 0;
-  // Frees at least `bytes` from what is not leased, least recently used first; returns bytes freed
-  // (or that would be freed: `dry_run`).
+  // Frees at least `bytes`: files that no tree names, what ended fills left, then trees that are
+  // not leased, least recently used first; returns bytes freed (or that would be freed: `dry_run`).
   virtual Result<std::uint64_t> Evict(std::uint64_t bytes, bool dry_run) = 0;
+  virtual Result<CacheUsage> Usage() = 0;
 };
 
 // Opens the cache in `fs`: removes half-made trees, keeps complete files and partial ones.

@@ -19,7 +19,8 @@ struct FileRecord {
   std::uint64_t size = 0;
   int pins = 0;           // fills that rely on it
   bool removing = false;  // being unlinked; wait until the record is gone
-  // Written, not yet proven durable: after a restart its content is checked before it is used.
+  // Written, not yet proven durable: its content is checked before it is used. (True while this
+  // process lives; a restart may follow a power cut.)
   bool proven = true;
 };
 
@@ -30,13 +31,35 @@ struct TreeRecord {
   std::uint64_t files = 0;
 };
 
-struct CacheState {
-  std::map<std::string, FileRecord> files;  // by name below files/: "ab/<hex>.<mode>"
-  std::map<crypto::Digest, TreeRecord> trees;
-  std::set<crypto::Digest> busy_trees;  // being removed
-  std::uint64_t used_bytes = 0;         // of files/
-  std::uint64_t reserved_bytes = 0;     // promised to fills and not yet in used_bytes
+// A file that an ended fill left half assembled.
+struct PartialRecord {
+  std::uint64_t bytes = 0;
+  int users = 0;          // fills that count on it
+  bool filling = false;   // one of them writes it
+  bool removing = false;  // being unlinked; wait until the record is gone
 };
+
+struct CacheState {
+  std::map<std::string, FileRecord> files;        // by CacheFileName
+  std::map<std::string, PartialRecord> partials;  // by PartialName
+  std::map<crypto::Digest, TreeRecord> trees;
+  std::set<crypto::Digest> busy_trees;    // being made or removed
+  std::set<crypto::Digest> broken_trees;  // not there, but some of their names still are
+  std::uint64_t used_bytes = 0;           // of files/
+  std::uint64_t partial_bytes = 0;        // of `partials`
+  std::uint64_t reserved_bytes = 0;       // promised to fills and not yet in used_bytes
+  std::uint64_t landed_bytes = 0;         // of these, what already took blocks of the disk
+};
+
+// Pure: what the cache may hold in all: its own bytes and what the disk has left for it.
+inline std::uint64_t CapacityNow(const CacheState& s,
+                                 std::uint64_t available_bytes,
+                                 std::uint64_t reserve_bytes,
+                                 std::uint64_t capacity_bytes) {
+  const std::uint64_t free = available_bytes - std::min(available_bytes, reserve_bytes);
+  const std::uint64_t all = s.used_bytes + s.partial_bytes + s.landed_bytes + free;
+  return capacity_bytes == 0 ? all : std::min(all, capacity_bytes);
+}
 
 // Pure: how many bytes must go before `need` more fit; 0 when they fit.
 inline std::uint64_t BytesToFree(std::uint64_t used,

@@ -161,5 +161,151 @@ TEST_F(NodeCacheTest, ADamagedObjectNeverBecomesVisible) {
   EXPECT_FALSE(disk.Stat("trees/" + manifest.hex()));
 }
 
+TEST_F(NodeCacheTest, NamesOfOneLinkGroupAreOneInode) {
+  const auto manifest = versions.Make({{"a", "same"}, {"d/b", "same"}}, {.link_group = true});
+  const auto cache = Open();
+  ASSERT_TRUE(Acquire(*cache, manifest));
+  EXPECT_EQ(disk.Stat("trees/" + manifest.hex() + "/root/a")->inode,
+            disk.Stat("trees/" + manifest.hex() + "/root/d/b")->inode);
+}
+
+// A file system whose inodes take few names.
+class FewLinksFs final : public os::Fs {
+ public:
+  FewLinksFs(std::unique_ptr<os::Fs> inner, std::uint64_t links_max)
+      : inner_(std::move(inner)), links_max_(links_max) {}
+  Status Link(std::string_view from, std::string_view to) override {
+    BDN_ASSIGN(const auto info, inner_->Stat(from));
+    if (info.links >= links_max_) return Error(Code::kResourceExhausted, "EMLINK");
+    return inner_->Link(from, to);
+  }
+  Result<std::unique_ptr<os::File>> Open(std::string_view path,
+                                         os::OpenMode mode,
+                                         std::uint32_t permissions) override {
+    return inner_->Open(path, mode, permissions);
+  }
+  Result<os::FileInfo> Stat(std::string_view path) const override { return inner_->Stat(path); }
+  Status MakeDir(std::string_view path, std::uint32_t permissions) override {
+    return inner_->MakeDir(path, permissions);
+  }
+  Status Remove(std::string_view path) override { return inner_->Remove(path); }
+  Status RemoveDir(std::string_view path) override { return inner_->RemoveDir(path); }
+  Status Rename(std::string_view from, std::string_view to) override {
+    return inner_->Rename(from, to);
+  }
+  Status Symlink(std::string_view target, std::string_view path) override {
+    return inner_->Symlink(target, path);
+  }
+  Result<std::string> ReadLink(std::string_view path) const override {
+    return inner_->ReadLink(path);
+  }
+  Status SetMode(std::string_view path, std::uint32_t permissions) override {
+    return inner_->SetMode(path, permissions);
+  }
+  Status SetModified(std::string_view path, WallTime time) override {
+    return inner_->SetModified(path, time);
+  }
+  Status List(std::string_view path,
+              const std::function<Status(const os::DirEntry&)>& visit) const override {
+    return inner_->List(path, visit);
+  }
+  Status SyncDir(std::string_view path) override { return inner_->SyncDir(path); }
+  Status SyncAll() override { return inner_->SyncAll(); }
+  Result<os::DiskSpace> Space() const override { return inner_->Space(); }
+  std::string HostPath(std::string_view path) const override { return inner_->HostPath(path); }
+
+ private:
+  const std::unique_ptr<os::Fs> inner_;
+  const std::uint64_t links_max_;
+};
+
+TEST_F(NodeCacheTest, AFileWithMoreNamesThanAnInodeTakesIsCopied) {
+  std::vector<std::pair<std::string, std::string>> files;
+  for (int i = 0; i < 20; ++i) files.emplace_back("d/" + std::to_string(i), "license");
+  const auto manifest = versions.Make(files);
+  for (const std::uint64_t links_max : {2u, 3u, 7u}) {
+    SCOPED_TRACE(links_max);
+    os::testing::MemoryFs fresh;
+    auto cache = OpenNodeCache(std::make_unique<FewLinksFs>(fresh.Share(), links_max), origin,
+                               executor, clock, {.reserve_bytes = 0});
+    ASSERT_TRUE(cache);
+    const auto lease = Acquire(**cache, manifest);
+    ASSERT_TRUE(lease) << lease.error().message();
+    for (const auto& [path, content] : files) {
+      const auto read = os::ReadFile(fresh, "trees/" + manifest.hex() + "/root/" + path, 100);
+      EXPECT_EQ(*read, content);
+    }
+    std::size_t left = 0;
+    ASSERT_TRUE(fresh.List("partial", [&](const os::DirEntry&) -> Status {
+      ++left;
+      return {};
+    }));
+    EXPECT_EQ(left, 0u);
+  }
+}
+
+TEST_F(NodeCacheTest, AChunkAndAChunkmapOfOneDigestAreTwoFiles) {
+  const std::string noise = versions.Noise(200);
+  const auto big = versions.Make({{"w", noise}}, {.chunk_bytes = 100});
+  // Somebody's file happens to be the text of that chunkmap, in another namespace.
+  model::Chunkmap map{.file_size = 200, .chunks = {}};
+  for (std::uint64_t at : {0u, 100u}) {
+    map.chunks.push_back({crypto::Blake3Of(noise.substr(at, 100)), at, 100});
+  }
+  const std::string text = model::WriteChunkmap(map);
+  const store::Scope other{"org", "elsewhere"};
+  const auto put = [&](store::ObjectKind kind, const std::string& bytes) {
+    const auto digest = crypto::Blake3Of(bytes);
+    EXPECT_TRUE(store.Put(ctx, other, kind, digest, std::as_bytes(std::span(bytes))));
+    return digest;
+  };
+  model::Manifest manifest;
+  manifest.entries.push_back(
+      {.path = "w", .size = text.size(), .digest = put(store::ObjectKind::kChunk, text)});
+  const auto small = put(store::ObjectKind::kManifest, model::WriteManifest(manifest));
+  const auto cache = Open();
+  const auto one = Acquire(*cache, big);
+  ASSERT_TRUE(one);
+  const auto two = cache->Acquire(ctx, other, small, [](const FillProgress&) {});
+  ASSERT_TRUE(two) << two.error().message();
+  EXPECT_EQ(Read(big, "w"), noise);
+  EXPECT_EQ(Read(small, "w"), text);
+}
+
+TEST_F(NodeCacheTest, WhatAFailedFillLeftGivesWayWhenItsBytesAreNeeded) {
+  const auto broken = versions.Make({{"m", versions.Noise(400)}}, {.chunk_bytes = 100});
+  const auto wanted = versions.Make({{"n", versions.Noise(300)}}, {.chunk_bytes = 100});
+  const auto cache = Open({.capacity_bytes = 500, .reserve_bytes = 0});
+  origin.FailAfter(4);
+  ASSERT_FALSE(Acquire(*cache, broken));
+  EXPECT_EQ(cache->Usage()->partial_bytes, 400u);
+  origin.Forget();
+  const auto lease = Acquire(*cache, wanted);
+  ASSERT_TRUE(lease) << lease.error().message();
+  EXPECT_EQ(cache->Usage()->partial_bytes, 0u);
+  EXPECT_EQ(*cache->Evict(1, true), 0u);
+}
+
+TEST_F(NodeCacheTest, WhatAFailedFillLeftCountsForItsNextAttempt) {
+  const auto manifest = versions.Make({{"m", versions.Noise(400)}}, {.chunk_bytes = 100});
+  disk.SetCapacity(20'000);
+  const auto cache = Open({.capacity_bytes = 450, .reserve_bytes = 0});
+  origin.FailAfter(4);  // manifest, chunkmap, two chunks
+  ASSERT_FALSE(Acquire(*cache, manifest));
+  origin.Forget();
+  ASSERT_TRUE(Acquire(*cache, manifest));
+  EXPECT_EQ(origin.chunk_gets(), 2u);
+}
+
+TEST_F(NodeCacheTest, ATreeWithADamagedMarkerIsMadeAgain) {
+  const auto manifest = versions.Make({{"a", "1"}});
+  ASSERT_TRUE(Acquire(*Open(), manifest));
+  ASSERT_TRUE(disk.CorruptByte("trees/" + manifest.hex() + "/manifest", 5));
+  const auto cache = Open();
+  EXPECT_TRUE(cache->List()->empty());  // damaged for good: made again
+  ASSERT_TRUE(Acquire(*cache, manifest));
+  EXPECT_EQ(Read(manifest, "a"), "1");
+}
+
 }  // namespace
 }  // namespace bdn::cache

@@ -2,12 +2,16 @@
 
 #include <map>
 #include <set>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bdn::cache {
 namespace {
 
 constexpr std::size_t kCopyBufferBytes = 256 * 1024;
+constexpr std::size_t kFilesPerTask = 64;  // about half a millisecond of linking
+constexpr std::uint32_t kDirectoryMode = 0755;
 
 class TreeBuilder {
  public:
@@ -26,24 +30,77 @@ class TreeBuilder {
     return MakeDir(path.substr(0, slash));
   }
 
+  // Children before their parents. `made_with` is the mode that a new directory got: the process's
+  // umask may have cut it.
+  Status SetModes(const model::Manifest& manifest, std::uint32_t made_with) {
+    for (auto entry = manifest.entries.rbegin(); entry != manifest.entries.rend(); ++entry) {
+      if (entry->type != model::EntryType::kDirectory) continue;
+      made_.erase(entry->path);
+      if ((entry->mode & 0777) == made_with) continue;
+      BDN_TRY(fs_.SetMode(root_ + "/" + entry->path, entry->mode & 0777));
+    }
+    if (made_with == kDirectoryMode) return {};
+    for (const auto& path : made_) BDN_TRY(fs_.SetMode(root_ + "/" + path, kDirectoryMode));
+    return fs_.SetMode(root_, kDirectoryMode);
+  }
+
  private:
   os::Fs& fs_;
   const std::string root_;
   std::set<std::string> made_;
 };
 
+struct Placement {
+  const model::ManifestEntry* entry;
+  std::string path;
+};
+
+using Place = std::function<Status(const model::ManifestEntry&, const std::string&)>;
+
+// Whole directories, as many as make a task worth its hand-over.
+Status PlaceAll(const Context& ctx,
+                Executor& executor,
+                const std::map<std::string_view, std::vector<Placement>>& by_directory,
+                const Place& place) {
+  TaskGroup group(executor, ctx);
+  std::vector<const std::vector<Placement>*> batch;
+  std::size_t files = 0;
+  const auto flush = [&] {
+    group.Run([&place, todo = std::move(batch)](const Context& task_ctx) -> Status {
+      for (const auto* placements : todo) {
+        BDN_TRY(task_ctx.Check());
+        for (const auto& [entry, path] : *placements) BDN_TRY(place(*entry, path));
+      }
+      return {};
+    });
+    batch.clear();
+    files = 0;
+  };
+  for (const auto& [directory, placements] : by_directory) {
+    batch.push_back(&placements);
+    files += placements.size();
+    if (files >= kFilesPerTask) flush();
+  }
+  if (files > 0) flush();
+  return group.Wait();
+}
+
 }  // namespace
 
 Status BuildTree(
+    const Context& ctx,
     os::Fs& fs,
+    Executor& executor,
     const model::Manifest& manifest,
     const std::string& root,
     const std::function<Status(const model::ManifestEntry&, const std::string&)>& place) {
   BDN_TRY(fs.MakeDir(root));
+  BDN_ASSIGN(const os::FileInfo made, fs.Stat(root));
   TreeBuilder builder(fs, root);
   std::map<std::int64_t, const model::ManifestEntry*> groups;
+  std::map<std::string_view, std::vector<Placement>> by_directory;
   for (const auto& entry : manifest.entries) {
-    const std::string path = root + "/" + entry.path;
+    std::string path = root + "/" + entry.path;
     if (entry.type == model::EntryType::kDirectory) {
       BDN_TRY(builder.MakeDir(entry.path));
       continue;
@@ -51,19 +108,17 @@ Status BuildTree(
     BDN_TRY(builder.MakeParent(entry.path));
     if (entry.type == model::EntryType::kSymlink) {
       BDN_TRY(fs.Symlink(model::RenderSymlinkTarget(entry.path, entry.target), path));
-    } else if (entry.link_group) {
-      const auto [first, fresh] = groups.try_emplace(*entry.link_group, &entry);
-      BDN_TRY(place(*first->second, path));
-    } else {
-      BDN_TRY(place(entry, path));
+      continue;
     }
+    const model::ManifestEntry* file = &entry;
+    if (entry.link_group) file = groups.try_emplace(*entry.link_group, &entry).first->second;
+    const std::size_t slash = entry.path.rfind('/');
+    const auto directory =
+        std::string_view(entry.path).substr(0, slash == std::string::npos ? 0 : slash);
+    by_directory[directory].push_back({file, std::move(path)});
   }
-  for (auto entry = manifest.entries.rbegin(); entry != manifest.entries.rend(); ++entry) {
-    constexpr std::uint32_t kMadeWith = 0755;
-    if (entry->type != model::EntryType::kDirectory || entry->mode == kMadeWith) continue;
-    BDN_TRY(fs.SetMode(root + "/" + entry->path, entry->mode & 0777));
-  }
-  return {};
+  BDN_TRY(PlaceAll(ctx, executor, by_directory, place));
+  return builder.SetModes(manifest, made.mode);
 }
 
 Status CopyFile(os::Fs& fs, const std::string& from, const std::string& to) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/context.h"
+#include "base/guarded.h"
 #include "crypto/blake3.h"
 #include "model/manifest.h"
 #include "store/object_store.h"
@@ -14,13 +15,12 @@
 
 namespace bdn::cache::testing {
 
-using bdn::testing::ManualClock;
-
 struct VersionOptions {
   std::uint64_t chunk_bytes = model::kChunkBytes;
   std::string directory = {};  // an empty directory of that name
   std::string symlink = {};    // a link of that name to "." of its directory
   std::uint32_t mode = 0644;
+  bool link_group = false;  // all files, which then have one content, are names of one file
 };
 
 class VersionMaker {
@@ -63,6 +63,7 @@ class VersionMaker {
                                const std::string& content,
                                const VersionOptions& options) {
     model::ManifestEntry entry{.path = path, .mode = options.mode, .size = content.size()};
+    if (options.link_group) entry.link_group = 1;
     if (content.empty()) return entry;
     if (content.size() <= options.chunk_bytes) {
       entry.digest = Put(store::ObjectKind::kChunk, content);
@@ -100,9 +101,25 @@ class CountingReader final : public store::ObjectReader {
              const crypto::Digest& digest,
              const store::ByteSink& sink) override {
     if (left_.fetch_sub(1) <= 0) return Error(Code::kUnavailable, "the tier above is gone");
+    const bool held = gate_.With([](const Gate& g) { return g.closed; });
+    if (held && kind == store::ObjectKind::kChunk) {
+      gate_.Change([](Gate& g) { g.waiting += 1; });
+      gate_.Wait(ctx.stop(), [](Gate& g) { return !g.closed; });
+      BDN_TRY(ctx.Check());
+    }
     ++gets_;
     if (kind == store::ObjectKind::kChunk) ++chunk_gets_;
     return inner_.Get(ctx, scope, kind, digest, sink);
+  }
+  // Until Open, reads of chunks wait.
+  void Close() {
+    gate_.With([](Gate& g) { g = {.closed = true, .waiting = 0}; });
+  }
+  void Open() {
+    gate_.Change([](Gate& g) { g.closed = false; });
+  }
+  void AwaitReader() {
+    gate_.Wait([](Gate& g) { return g.waiting > 0; });
   }
   void FailAfter(std::int64_t reads) { left_ = reads; }
   // Counts from zero again and fails no more.
@@ -115,7 +132,12 @@ class CountingReader final : public store::ObjectReader {
   std::uint64_t chunk_gets() const { return chunk_gets_; }
 
  private:
+  struct Gate {
+    bool closed = false;
+    int waiting = 0;
+  };
   store::ObjectReader& inner_;
+  Guarded<Gate> gate_;
   std::atomic<std::int64_t> left_ = INT64_MAX;
   std::atomic<std::uint64_t> gets_ = 0;
   std::atomic<std::uint64_t> chunk_gets_ = 0;

@@ -41,6 +41,7 @@ class ObjectAssembly {
       if (!length) return Error(Code::kCorrupt, "the tier above sent no Content-Length");
       total = std::strtoull(std::string(*length).c_str(), nullptr, 10);
     }
+    if (total_ && type.zstd != zstd_) return Error(Code::kCorrupt, "the object's coding changed");
     if (total_ && *total_ != total) return Error(Code::kCorrupt, "the object's length changed");
     total_ = total;
     zstd_ = type.zstd;
@@ -86,6 +87,7 @@ class OneResponse final : public net::ResponseSink {
   explicit OneResponse(ObjectAssembly& object) : object_(object) {}
   Status OnHead(const net::ResponseHead& head) override {
     status_ = head.status;
+    retry_after_ = head.headers.Get("Retry-After").value_or("");
     if (head.status == 200 || head.status == 206) return object_.OnHead(head);
     return {};
   }
@@ -94,10 +96,12 @@ class OneResponse final : public net::ResponseSink {
     return {};
   }
   int status() const { return status_; }
+  const std::string& retry_after() const { return retry_after_; }
 
  private:
   ObjectAssembly& object_;
   int status_ = 0;
+  std::string retry_after_;
 };
 
 class RemoteReader final : public ObjectReader {
@@ -154,10 +158,15 @@ class RemoteReader final : public ObjectReader {
       request.headers.Set("If-Match", "\"" + digest.ToString() + "\"");
     }
     OneResponse response(object);
-    BDN_TRY(transport_.Fetch(ctx, request, response));
+    const Status fetched = transport_.Fetch(ctx, request, response);
+    // A connection that breaks after the last byte took nothing away.
+    if (!fetched) return object.complete() ? Status() : fetched;
     if (response.status() >= 300) {
-      return Error(CodeFromHttpStatus(response.status()),
-                   fmt::format("the tier above answered {}", response.status()));
+      Error error(CodeFromHttpStatus(response.status()),
+                  fmt::format("the tier above answered {}", response.status()));
+      const auto wait = net::ParseRetryAfter(response.retry_after(), ctx.clock().Now());
+      if (wait) return std::move(error).WithRetryAfter(*wait);
+      return error;
     }
     if (!object.complete()) return Error(Code::kUnavailable, "the object ended early");
     return {};

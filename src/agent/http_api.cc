@@ -14,16 +14,51 @@ Status SendJson(ServerResponse& response, std::string body, int status = 200) {
                        {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}}, body);
 }
 
+// The directories that lead to a mount target, as far as they were made for it.
+class TargetDirs {
+ public:
+  explicit TargetDirs(os::Fs& host) : host_(host) {}
+  Status Make(const std::string& path) {
+    for (std::size_t slash = 0; slash != std::string::npos;) {
+      slash = path.find('/', slash);
+      const std::string dir = path.substr(0, slash);
+      if (slash != std::string::npos) ++slash;
+      const Status made = host_.MakeDir(dir);
+      if (made) {
+        made_.push_back(dir);
+      } else if (made.error().code() != Code::kAlreadyExists) {
+        Undo();
+        return made;
+      }
+    }
+    BDN_ASSIGN(const os::FileInfo info, host_.Stat(path));
+    if (info.type == os::FileType::kDirectory) return {};
+    return Error(Code::kFailedPrecondition, "/" + path + " is not a directory");
+  }
+  // What is not empty any more stays.
+  void Undo() {
+    for (auto dir = made_.rbegin(); dir != made_.rend(); ++dir) (void)host_.RemoveDir(*dir);
+    made_.clear();
+  }
+
+ private:
+  os::Fs& host_;
+  std::vector<std::string> made_;
+};
+
 Status MountAndReport(NodeAgent& agent, os::Fs& host, ServerRequest& rq, ServerResponse& rs) {
   BDN_ASSIGN(const std::string text, rq.Body(api::kJsonBodyBytesMax));
   BDN_ASSIGN(const api::NodeMountBody wanted, api::NodeMountFromJson(text));
-  if (wanted.target.size() < 2 || wanted.target[0] != '/') {
-    return Error(Code::kInvalidArgument, "target must be an absolute path");
+  BDN_TRY(CheckMountTarget(wanted.target));
+  TargetDirs dirs(host);
+  BDN_TRY(dirs.Make(wanted.target.substr(1)));
+  const auto mount = agent.Mount(rq.context(), {wanted.org, wanted.ns}, wanted.manifest,
+                                 wanted.target, [](const api::ProgressBody&) {});
+  if (!mount) {
+    dirs.Undo();
+    return mount.error();
   }
-  BDN_TRY(os::MakeDirs(host, wanted.target.substr(1)));
-  BDN_ASSIGN(const auto mount, agent.Mount(rq.context(), {wanted.org, wanted.ns}, wanted.manifest,
-                                           wanted.target, [](const api::ProgressBody&) {}));
-  return SendJson(rs, api::ToJson(mount), 201);
+  return SendJson(rs, api::ToJson(*mount), 201);
 }
 
 Status ListCache(cache::NodeCache& cache, ServerResponse& rs) {
@@ -49,7 +84,10 @@ Status Evict(cache::NodeCache& cache, ServerRequest& rq, ServerResponse& rs) {
   const auto bytes = body.at("bytes").to_number<std::uint64_t>(failed);
   if (failed) return Error(Code::kInvalidArgument, "bytes must be a whole number");
   const auto* dry = body.as_object().if_contains("dry_run");
-  const bool dry_run = dry != nullptr && dry->is_bool() && dry->as_bool();
+  if (dry != nullptr && !dry->is_bool()) {
+    return Error(Code::kInvalidArgument, "dry_run must be true or false");
+  }
+  const bool dry_run = dry != nullptr && dry->as_bool();
   BDN_ASSIGN(const std::uint64_t freed, cache.Evict(bytes, dry_run));
   return SendJson(rs, json::serialize(json::object{{"freed", freed}, {"dry_run", dry_run}}));
 }

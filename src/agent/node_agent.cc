@@ -44,7 +44,9 @@ std::int64_t Number(const json::object& from, const char* name) {
   return v != nullptr && v->is_number() ? v->to_number<std::int64_t>(failed) : 0;
 }
 
-Status CheckTarget(const std::string& target) {
+}  // namespace
+
+Status CheckMountTarget(const std::string& target) {
   if (!target.starts_with('/') || target.size() == 1 || target.find("//") != std::string::npos ||
       (target + "/").find("/../") != std::string::npos ||
       (target + "/").find("/./") != std::string::npos || target.ends_with('/')) {
@@ -58,8 +60,6 @@ Status CheckTarget(const std::string& target) {
   }
   return {};
 }
-
-}  // namespace
 
 struct NodeAgent::Lease {
   std::string id;
@@ -76,18 +76,27 @@ struct NodeAgent::Lease {
   };
   Guarded<Live> live;
 
+  bool HoldsTree() {
+    return live.With([](Live& l) { return l.tree != nullptr; });
+  }
   api::LeaseBody Body() {
     return live.With([&](Live& l) {
-      return api::LeaseBody{id,         l.state, manifest, l.tree ? l.tree->path() : std::string(),
+      const bool ready = l.tree != nullptr && l.state == "ready";
+      return api::LeaseBody{id,         l.state, manifest, ready ? l.tree->path() : std::string(),
                             l.progress, l.error};
     });
   }
 };
 
+// Its fields are guarded by the agent's state.
 struct NodeAgent::HostMount {
+  // Busy: somebody mounts or unmounts it right now; whoever wants it waits.
+  enum class Phase { kFilling, kBusy, kMounted };
   std::string target;
   store::Scope scope;
   std::string manifest;
+  std::stop_source stop;  // of the fill
+  Phase phase = Phase::kFilling;
   std::unique_ptr<cache::TreeLease> tree;
 };
 
@@ -127,7 +136,7 @@ Status NodeAgent::WriteJournal() {
   json::array mounts;
   state_->With([&](State& s) {
     for (const auto& [id, lease] : s.leases) {
-      if (lease->Body().state != "ready") continue;
+      if (!lease->HoldsTree()) continue;
       leases.push_back(json::object{{"id", id},
                                     {"org", lease->scope.org},
                                     {"namespace", lease->scope.ns},
@@ -136,6 +145,7 @@ Status NodeAgent::WriteJournal() {
                                     {"start_time", lease->start_time}});
     }
     for (const auto& [target, mount] : s.mounts) {
+      if (mount->phase == HostMount::Phase::kFilling) continue;
       mounts.push_back(json::object{{"target", target},
                                     {"org", mount->scope.org},
                                     {"namespace", mount->scope.ns},
@@ -157,57 +167,93 @@ Status NodeAgent::ReadJournal() {
   }
   boost::system::error_code failed;
   const json::value root = json::parse(*text, failed);
-  if (failed || !root.is_object()) return Error(Code::kCorrupt, "the agent's journal is damaged");
-  const Context ctx(deps_.clock, stop_.get_token());
-  const auto take = [&](const json::object& row) -> Result<std::unique_ptr<cache::TreeLease>> {
-    BDN_ASSIGN(const auto digest, crypto::ParseDigest(Text(row, "manifest")));
-    return deps_.cache.Acquire(ctx, {Text(row, "org"), Text(row, "namespace")}, digest,
-                               [](const cache::FillProgress&) {});
-  };
+  // Starting with an empty one would let the trees of running models be evicted.
+  if (failed || !root.is_object()) {
+    return Error(Code::kCorrupt,
+                 "the agent's journal " + deps_.state.HostPath(kJournal) + " is damaged")
+        .WithHint("when no model runs on this node, remove the file and start the agent again");
+  }
   if (const auto* rows = root.as_object().if_contains("leases"); rows && rows->is_array()) {
     for (const auto& row : rows->as_array()) {
-      if (!row.is_object()) continue;
-      auto lease = std::make_shared<Lease>();
-      lease->id = Text(row.as_object(), "id");
-      lease->scope = {Text(row.as_object(), "org"), Text(row.as_object(), "namespace")};
-      lease->manifest = Text(row.as_object(), "manifest");
-      lease->pid = Number(row.as_object(), "pid");
-      lease->start_time = static_cast<std::uint64_t>(Number(row.as_object(), "start_time"));
-      if (deps_.processes.StartTime(lease->pid) != lease->start_time) continue;
-      auto tree = take(row.as_object());
-      if (!tree) {
-        log::Warn("a running process's tree could not be leased again",
-                  {{"pid", std::to_string(lease->pid)}, {"error", tree.error().message()}});
-        continue;
-      }
-      lease->live.With([&](Lease::Live& l) {
-        l.state = "ready";
-        l.progress.phase = "ready";
-        l.tree = *std::move(tree);
-      });
-      state_->With([&](State& s) { s.leases[lease->id] = lease; });
+      if (row.is_object()) TakeLeaseAgain(row.as_object());
     }
   }
   BDN_ASSIGN(const auto mounted, deps_.mounter.List());
   if (const auto* rows = root.as_object().if_contains("mounts"); rows && rows->is_array()) {
     for (const auto& row : rows->as_array()) {
-      if (!row.is_object()) continue;
-      auto mount = std::make_shared<HostMount>();
-      mount->target = Text(row.as_object(), "target");
-      mount->scope = {Text(row.as_object(), "org"), Text(row.as_object(), "namespace")};
-      mount->manifest = Text(row.as_object(), "manifest");
-      const bool stands = std::any_of(mounted.begin(), mounted.end(),
-                                      [&](const auto& m) { return m.target == mount->target; });
-      if (!stands) continue;  // the host was restarted, or somebody unmounted it
-      if (auto tree = take(row.as_object())) mount->tree = *std::move(tree);
-      state_->With([&](State& s) { s.mounts[mount->target] = mount; });
+      if (row.is_object()) TakeMountAgain(row.as_object(), mounted);
     }
   }
   return WriteJournal();
 }
 
+Result<std::unique_ptr<cache::TreeLease>> NodeAgent::TakeTree(const store::Scope& scope,
+                                                              const std::string& manifest) {
+  BDN_ASSIGN(const auto digest, crypto::ParseDigest(manifest));
+  const Context ctx(deps_.clock, stop_.get_token());
+  return deps_.cache.Acquire(ctx, scope, digest, [](const cache::FillProgress&) {});
+}
+
+bool NodeAgent::IsCached(const std::string& manifest) {
+  const auto trees = deps_.cache.List();
+  return trees && std::any_of(trees->begin(), trees->end(), [&](const auto& tree) {
+           return tree.manifest.ToString() == manifest;
+         });
+}
+
+void NodeAgent::TakeLeaseAgain(const json::object& row) {
+  auto lease = std::make_shared<Lease>();
+  lease->id = Text(row, "id");
+  lease->scope = {Text(row, "org"), Text(row, "namespace")};
+  lease->manifest = Text(row, "manifest");
+  lease->pid = Number(row, "pid");
+  lease->start_time = static_cast<std::uint64_t>(Number(row, "start_time"));
+  const std::uint64_t started = deps_.processes.StartTime(lease->pid);
+  const bool runs = started != 0 && started == lease->start_time;
+  // A process that it left behind may have the tree mounted; what is not here is not mounted.
+  if (!runs && !IsCached(lease->manifest)) return;
+  auto tree = TakeTree(lease->scope, lease->manifest);
+  if (!runs && (!tree || !deps_.processes.IsMountedAnywhere((*tree)->path()))) return;
+  if (!tree) {
+    log::Warn("a running process's tree could not be leased again",
+              {{"pid", std::to_string(lease->pid)}, {"error", tree.error().message()}});
+    return;
+  }
+  lease->live.With([&](Lease::Live& l) {
+    l.state = "ready";
+    l.progress.phase = "ready";
+    l.tree = *std::move(tree);
+  });
+  state_->With([&](State& s) { s.leases[lease->id] = lease; });
+}
+
+void NodeAgent::TakeMountAgain(const json::object& row,
+                               const std::vector<mount::MountInfo>& mounted) {
+  auto mount = std::make_shared<HostMount>();
+  mount->target = Text(row, "target");
+  mount->scope = {Text(row, "org"), Text(row, "namespace")};
+  mount->manifest = Text(row, "manifest");
+  mount->phase = HostMount::Phase::kMounted;
+  const auto digest = crypto::ParseDigest(mount->manifest);
+  // Else the host was restarted, somebody unmounted it, or what is there now is not ours.
+  const bool stands =
+      digest && std::any_of(mounted.begin(), mounted.end(), [&](const auto& m) {
+        return m.target == mount->target && m.root.find(digest->hex()) != std::string::npos;
+      });
+  if (!stands) return;
+  auto tree = TakeTree(mount->scope, mount->manifest);
+  if (tree) {
+    mount->tree = *std::move(tree);
+  } else {
+    log::Warn("the tree of a mount could not be leased again",
+              {{"target", mount->target}, {"error", tree.error().message()}});
+  }
+  state_->With([&](State& s) { s.mounts[mount->target] = mount; });
+}
+
 Result<api::LeaseBody> NodeAgent::StartLease(const api::LeaseRequest& request) {
   BDN_TRY(crypto::ParseDigest(request.manifest));
+  BDN_TRY(store::CheckScope({request.org, request.ns}));
   auto lease = std::make_shared<Lease>();
   lease->id = "lease_" + os::RandomName();
   lease->scope = {request.org, request.ns};
@@ -241,17 +287,17 @@ void NodeAgent::Fill(const std::shared_ptr<Lease>& lease) {
   }();
   Status journaled;
   if (tree) {
-    lease->live.With([&](Lease::Live& l) {
-      l.tree = *std::move(tree);
-      l.state = "ready";
-      l.progress.phase = "ready";
-    });
-    journaled = WriteJournal();
+    lease->live.With([&](Lease::Live& l) { l.tree = *std::move(tree); });
+    journaled = WriteJournal();  // before it is promised
   } else {
     journaled = std::move(tree).error();
   }
-  if (journaled) return;
   lease->live.With([&](Lease::Live& l) {
+    if (journaled) {
+      l.state = "ready";
+      l.progress.phase = "ready";
+      return;
+    }
     l.state = "failed";
     l.progress.phase = "failed";
     l.error = api::ToErrorBody(journaled.error());
@@ -279,14 +325,9 @@ Status NodeAgent::DropLease(const std::string& id) {
 }
 
 void NodeAgent::ReapLeases() {
-  std::vector<std::shared_ptr<Lease>> ended;
-  state_->With([&](State& s) {
-    for (const auto& [id, lease] : s.leases) {
-      if (deps_.processes.StartTime(lease->pid) != lease->start_time) ended.push_back(lease);
-    }
-  });
-  for (const auto& lease : ended) {
-    const std::string& id = lease->id;
+  const auto leases = state_->With([](State& s) { return s.leases; });
+  for (const auto& [id, lease] : leases) {
+    if (deps_.processes.StartTime(lease->pid) == lease->start_time) continue;
     const std::string path = lease->Body().path;
     if (!path.empty() && deps_.processes.IsMountedAnywhere(path)) continue;
     log::Info("a process ended without giving its lease back", {{"lease", id}});
@@ -302,8 +343,9 @@ Result<api::NodeMountBody> NodeAgent::Mount(
     const std::string& manifest,
     const std::string& target,
     const std::function<void(const api::ProgressBody&)>& progress) {
-  BDN_TRY(CheckTarget(target));
+  BDN_TRY(CheckMountTarget(target));
   BDN_ASSIGN(const auto digest, crypto::ParseDigest(manifest));
+  BDN_TRY(store::CheckScope(scope));
   auto mount = std::make_shared<HostMount>();
   mount->target = target;
   mount->scope = scope;
@@ -316,16 +358,34 @@ Result<api::NodeMountBody> NodeAgent::Mount(
         .WithHint("`bdn unmount " + target + "` first");
   }
   const Status done = [&]() -> Status {
-    BDN_ASSIGN(auto tree, deps_.cache.Acquire(ctx, scope, digest,
+    const Context fill_ctx = ctx.WithStop(mount->stop.get_token());
+    BDN_ASSIGN(auto tree, deps_.cache.Acquire(fill_ctx, scope, digest,
                                               [&](const auto& p) { progress(ToBody(p)); }));
     const std::string path = tree->path();
-    state_->With([&](State&) { mount->tree = std::move(tree); });
+    const bool wanted = state_->With([&](State& s) {
+      const auto it = s.mounts.find(target);
+      if (it == s.mounts.end() || it->second != mount) return false;
+      mount->tree = std::move(tree);
+      mount->phase = HostMount::Phase::kBusy;
+      return true;
+    });
+    if (!wanted) return Error(Code::kCancelled, target + " was unmounted before it was ready");
     BDN_TRY(WriteJournal());
     return deps_.mounter.BindReadOnly(path, target);
   }();
+  bool forget = false;
+  state_->Change([&](State& s) {
+    if (done) {
+      mount->phase = HostMount::Phase::kMounted;
+      return;
+    }
+    forget = mount->phase == HostMount::Phase::kBusy;
+    const auto it = s.mounts.find(target);
+    if (it != s.mounts.end() && it->second == mount) s.mounts.erase(it);
+  });
   if (!done) {
-    state_->With([&](State& s) { s.mounts.erase(target); });
-    (void)WriteJournal();
+    // A journal that still names it is put right by the next start: nothing stands there.
+    if (forget) (void)WriteJournal();
     return done.error();
   }
   api::NodeMountBody body;
@@ -340,15 +400,38 @@ Result<api::NodeMountBody> NodeAgent::Mount(
 }
 
 Status NodeAgent::Unmount(const std::string& target, bool lazy) {
-  const bool ours = state_->With([&](State& s) { return s.mounts.contains(target); });
-  if (!ours) {
+  enum class Found { kNothing, kFilling, kMounted } found = Found::kNothing;
+  std::shared_ptr<HostMount> mount;
+  state_->Wait([&](State& s) {
+    found = Found::kNothing;
+    const auto it = s.mounts.find(target);
+    if (it == s.mounts.end()) return true;
+    mount = it->second;
+    if (mount->phase == HostMount::Phase::kBusy) return false;
+    found = mount->phase == HostMount::Phase::kMounted ? Found::kMounted : Found::kFilling;
+    if (found == Found::kFilling) {
+      s.mounts.erase(it);  // Mount sees that it is not wanted any more
+    } else {
+      mount->phase = HostMount::Phase::kBusy;
+    }
+    return true;
+  });
+  if (found == Found::kNothing) {
     return Error(Code::kNotFound, "bdn has mounted nothing at " + target)
         .WithHint("`bdn mount --list` shows what is mounted");
   }
+  if (found == Found::kFilling) {
+    mount->stop.request_stop();
+    return {};
+  }
   auto unmounted = deps_.mounter.Unmount(target, lazy);
   // Gone already is what was asked for.
-  if (!unmounted && unmounted.error().code() != Code::kNotFound) return unmounted;
-  state_->With([&](State& s) { s.mounts.erase(target); });
+  const bool gone = unmounted || unmounted.error().code() == Code::kNotFound;
+  state_->Change([&](State& s) {
+    mount->phase = HostMount::Phase::kMounted;
+    if (gone) s.mounts.erase(target);
+  });
+  if (!gone) return unmounted;
   return WriteJournal();
 }
 
@@ -362,7 +445,9 @@ std::vector<api::NodeMountBody> NodeAgent::ListMounts() {
       body.org = mount->scope.org;
       body.ns = mount->scope.ns;
       body.manifest = mount->manifest;
-      body.state = mount->tree ? "ready" : "filling";
+      const bool ready = mount->phase == HostMount::Phase::kMounted;
+      body.state = ready ? "ready" : "filling";
+      body.progress.phase = body.state;
       bodies.push_back(std::move(body));
     }
     return bodies;

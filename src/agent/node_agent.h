@@ -17,6 +17,10 @@
 #include "mount/mounter.h"
 #include "os/fs.h"
 
+namespace boost::json {
+class object;
+}
+
 namespace bdn::agent {
 
 // Tells whether a process still runs: (pid, start time in clock ticks since boot, or 0 for
@@ -31,6 +35,9 @@ class Processes {
 };
 // Reads /proc/<pid>/stat and /proc/<pid>/mountinfo.
 const Processes& SystemProcesses();
+
+// kInvalidArgument unless `target` is an absolute, normalised path that may be mounted over.
+Status CheckMountTarget(const std::string& target);
 
 struct NodeAgentDeps {
   cache::NodeCache& cache;
@@ -56,8 +63,8 @@ class NodeAgent {
   Result<api::LeaseBody> GetLease(const std::string& id);
   Status DropLease(const std::string& id);
 
-  // Makes the version complete and shows it read-only at `target` (an absolute path; the directory
-  // is made when missing). Blocks; the target is untouched unless it succeeds.
+  // Makes the version complete and shows it read-only at `target`, an existing directory. Blocks;
+  // nothing is mounted unless it succeeds. An Unmount meanwhile ends it with kCancelled.
   Result<api::NodeMountBody> Mount(const Context& ctx,
                                    const store::Scope& scope,
                                    const std::string& manifest,
@@ -77,6 +84,11 @@ class NodeAgent {
   explicit NodeAgent(NodeAgentDeps deps);
   Status WriteJournal();
   Status ReadJournal();
+  Result<std::unique_ptr<cache::TreeLease>> TakeTree(const store::Scope& scope,
+                                                     const std::string& manifest);
+  bool IsCached(const std::string& manifest);
+  void TakeLeaseAgain(const boost::json::object& row);
+  void TakeMountAgain(const boost::json::object& row, const std::vector<mount::MountInfo>& mounted);
   void Fill(const std::shared_ptr<Lease>& lease);
 
   NodeAgentDeps deps_;

@@ -90,13 +90,16 @@ api::DeploymentBody Summarise(api::DeploymentBody deployment,
       if (p.eta) sum.eta = std::max(sum.eta.value_or(0), *p.eta);
     }
   }
-  if (failed) {
+  if (!active) {
+    deployment.status = "INACTIVE";  // its mirrors may have been stopped for that: no failure
+    sum.phase = failed || running ? "stopped" : "ready";
+  } else if (failed) {
     deployment.status = "DEPLOY_FAILED";
     sum.phase = "failed";
   } else if (running) {
     deployment.status = "DEPLOYING";
   } else {
-    deployment.status = active ? "ACTIVE" : "INACTIVE";
+    deployment.status = "ACTIVE";
     sum.phase = "ready";
   }
   deployment.progress = sum;
@@ -181,8 +184,14 @@ Result<api::DeploymentBody> ControlPlane::Describe(const store::Deployment& depl
   return Summarise(std::move(body), deployment.active, states);
 }
 
+Result<store::Deployment> ControlPlane::Find(const std::string& id) {
+  BDN_ASSIGN(store::Deployment deployment, metadata_.GetDeployment(id));
+  if (deployment.org == options_.org) return deployment;
+  return Error(Code::kNotFound, "no deployment " + id);
+}
+
 Result<api::DeploymentBody> ControlPlane::Get(const std::string& id) {
-  BDN_ASSIGN(const store::Deployment deployment, metadata_.GetDeployment(id));
+  BDN_ASSIGN(const store::Deployment deployment, Find(id));
   return Describe(deployment);
 }
 
@@ -198,20 +207,26 @@ Result<std::vector<api::DeploymentBody>> ControlPlane::List(std::size_t limit,
 }
 
 Status ControlPlane::SetActive(const std::string& id, bool active) {
+  BDN_TRY(Find(id));
   return metadata_.SetDeploymentActive(id, active);
 }
 
 Status ControlPlane::Delete(const std::string& id) {
+  BDN_TRY(Find(id));
   return metadata_.DeleteDeployment(id);
 }
 
 Result<api::RunBody> ControlPlane::Run(const std::string& id, bool with_secrets) {
-  BDN_ASSIGN(const store::Deployment deployment, metadata_.GetDeployment(id));
+  BDN_ASSIGN(const store::Deployment deployment, Find(id));
   BDN_ASSIGN(const api::DeploymentBody status, Describe(deployment));
   if (status.status == "DEPLOY_FAILED") {
     const std::string why = status.error ? status.error->message : "a mirror failed";
     return Error(Code::kFailedPrecondition, id + " cannot start: " + why)
         .WithHint(status.error ? status.error->hint : "");
+  }
+  if (!deployment.active) {
+    return Error(Code::kFailedPrecondition, id + " is deactivated")
+        .WithHint("`bdn activate " + id + "` first");
   }
   if (status.status != "ACTIVE") {
     return Error(Code::kFailedPrecondition,

@@ -68,6 +68,8 @@ class ControlPlane {
   const ControlOptions& options() const { return options_; }
 
  private:
+  // kNotFound also for a deployment of another organisation.
+  Result<store::Deployment> Find(const std::string& id);
   Result<api::DeploymentBody> Describe(const store::Deployment& deployment);
   Status CheckStored(const Context& ctx, const store::Scope& scope, const crypto::Digest& manifest);
   std::vector<std::string> PushWarnings(const model::ConfigReport& report);

@@ -235,7 +235,7 @@ void AddRuns(net::Router& router, const HttpApiDeps& deps) {
     BDN_ASSIGN(const json::object body, JsonBody(rq));
     BDN_ASSIGN(const std::string ns, StringField(body, "namespace", true));
     const auth::Grant grant{deps.control.options().org, ns, deps.clock.Now() + auth::kGrantLife};
-    if (ns.find('\n') != std::string::npos) return Error(Code::kInvalidArgument, "bad namespace");
+    BDN_TRY(store::CheckScope({grant.org, grant.ns}));
     return SendJson(rs,
                     json::serialize(json::object{{"token", auth::SignGrant(deps.grant_key, grant)},
                                                  {"org", grant.org},
@@ -245,12 +245,16 @@ void AddRuns(net::Router& router, const HttpApiDeps& deps) {
   router.Add("POST", "/v1/gc", [&deps](ServerRequest& rq, ServerResponse& rs) -> Status {
     BDN_ASSIGN(const json::object body, JsonBody(rq));
     store::GcOptions options;
-    if (const auto* v = body.if_contains("dry_run"); v != nullptr && v->is_bool()) {
+    // A word that is not understood must not delete.
+    if (const auto* v = body.if_contains("dry_run")) {
+      if (!v->is_bool()) return Error(Code::kInvalidArgument, "dry_run must be true or false");
       options.dry_run = v->as_bool();
     }
-    if (const auto* v = body.if_contains("grace_seconds"); v != nullptr && v->is_int64()) {
-      if (v->as_int64() < 0)
-        return Error(Code::kInvalidArgument, "grace_seconds must not be negative");
+    if (const auto* v = body.if_contains("grace_seconds")) {
+      constexpr std::int64_t kGraceSecondsMax = 10ll * 366 * 86'400;  // ten years
+      if (!v->is_int64() || v->as_int64() < 0 || v->as_int64() > kGraceSecondsMax) {
+        return Error(Code::kInvalidArgument, "grace_seconds must be a whole number, 0 or more");
+      }
       options.grace = std::chrono::seconds(v->as_int64());
     }
     // Complete files of a mirror that is not finished are protected by their age alone.
@@ -284,7 +288,7 @@ void AddControlRoutes(net::Router& router, const HttpApiDeps& deps) {
   AddSecrets(router, deps);
   AddKeys(router, deps);
   AddRuns(router, deps);
-  AddObjectRoutes(router, deps.objects);
+  AddObjectRoutes(router, deps.objects, deps.control.options().org);
 }
 
 void AddAuthentication(net::Router& router, const HttpApiDeps& deps) {
@@ -304,8 +308,9 @@ void AddAuthentication(net::Router& router, const HttpApiDeps& deps) {
       return Error(Code::kUnauthenticated, "no API key")
           .WithHint("send it as `Authorization: Bearer KEY`");
     }
-    BDN_TRY(store::VerifyApiKey(deps.metadata, token));
-    return {};
+    BDN_ASSIGN(const auto key, store::VerifyApiKey(deps.metadata, token));
+    if (key.org == deps.control.options().org) return {};
+    return Error(Code::kPermissionDenied, "the API key is of another organisation");
   });
 }
 

@@ -17,23 +17,26 @@ struct ObjectName {
   crypto::Digest digest;
 };
 
-Result<ObjectName> NameOf(const ServerRequest& rq) {
+Result<ObjectName> NameOf(const ServerRequest& rq, const std::string& org) {
   BDN_ASSIGN(const crypto::Digest digest, crypto::ParseDigestHex(rq.param("hex")));
   const std::string hex = digest.hex();
   if (rq.param("aa") != hex.substr(0, 2) || rq.param("bb") != hex.substr(2, 2)) {
     return Error(Code::kInvalidArgument, "the path's folders do not match the digest");
   }
-  for (const char* part : {"org", "namespace"}) {
-    const std::string_view name = rq.param(part);
-    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string_view::npos) {
-      return Error(Code::kInvalidArgument, fmt::format("bad {} in the path", part));
-    }
+  const store::Scope scope{std::string(rq.param("org")), std::string(rq.param("namespace"))};
+  BDN_TRY(store::CheckScope(scope));
+  // A key of this organisation opens no other's objects, also where they rest in one store.
+  if (scope.org != org) {
+    return Error(Code::kPermissionDenied, "this control plane serves another organisation");
   }
-  return ObjectName{{std::string(rq.param("org")), std::string(rq.param("namespace"))}, digest};
+  return ObjectName{scope, digest};
 }
 
-Status ServeObject(store::ObjectStore& objects, ServerRequest& rq, ServerResponse& rs) {
-  BDN_ASSIGN(const ObjectName name, NameOf(rq));
+Status ServeObject(store::ObjectStore& objects,
+                   const std::string& org,
+                   ServerRequest& rq,
+                   ServerResponse& rs) {
+  BDN_ASSIGN(const ObjectName name, NameOf(rq, org));
   BDN_ASSIGN(const store::OpenObject object, objects.Open(rq.context(), name.scope, name.digest));
   return rs.SendFile({{"Cache-Control", "private, max-age=31536000, immutable"}},
                      {.file = object.file.get(),
@@ -43,8 +46,11 @@ Status ServeObject(store::ObjectStore& objects, ServerRequest& rq, ServerRespons
                       .content_type = store::ContentType(object.info.kind, object.info.zstd)});
 }
 
-Status TakeObject(store::ObjectStore& objects, ServerRequest& rq, ServerResponse& rs) {
-  BDN_ASSIGN(const ObjectName name, NameOf(rq));
+Status TakeObject(store::ObjectStore& objects,
+                  const std::string& org,
+                  ServerRequest& rq,
+                  ServerResponse& rs) {
+  BDN_ASSIGN(const ObjectName name, NameOf(rq, org));
   BDN_ASSIGN(const auto type,
              store::ParseContentType(rq.headers().Get("Content-Type").value_or("")));
   if (type.zstd) return Error(Code::kUnsupported, "send the uncompressed bytes");
@@ -62,12 +68,12 @@ Status TakeObject(store::ObjectStore& objects, ServerRequest& rq, ServerResponse
 
 }  // namespace
 
-void AddObjectRoutes(net::Router& router, store::ObjectStore& objects) {
-  router.Add("GET", kPattern, [&objects](ServerRequest& rq, ServerResponse& rs) {
-    return ServeObject(objects, rq, rs);
+void AddObjectRoutes(net::Router& router, store::ObjectStore& objects, const std::string& org) {
+  router.Add("GET", kPattern, [&objects, org](ServerRequest& rq, ServerResponse& rs) {
+    return ServeObject(objects, org, rq, rs);
   });
-  router.Add("PUT", kPattern, [&objects](ServerRequest& rq, ServerResponse& rs) {
-    return TakeObject(objects, rq, rs);
+  router.Add("PUT", kPattern, [&objects, org](ServerRequest& rq, ServerResponse& rs) {
+    return TakeObject(objects, org, rq, rs);
   });
 }
 

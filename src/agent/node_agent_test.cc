@@ -219,9 +219,10 @@ TEST_F(NodeAgentTest, ADamagedJournalStopsTheStartAndSaysWhatToDo) {
     EXPECT_FALSE(agent.error().hint().empty());
   }
   // Rows that make no sense are passed over.
-  ASSERT_TRUE(os::WriteFileDurably(
-      disk, "journal.json",
-      R"({"leases":[1,{},{"id":5,"pid":"x"},{"pid":0,"start_time":0}],"mounts":[null,{"target":3}]})"));
+  ASSERT_TRUE(
+      os::WriteFileDurably(disk, "journal.json",
+                           R"({"leases":[1,{},{"id":5,"pid":"x"},{"pid":0,"start_time":0}],)"
+                           R"("mounts":[null,{"target":3}]})"));
   EXPECT_TRUE(Open()->ListMounts().empty());
 }
 

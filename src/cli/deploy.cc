@@ -54,14 +54,18 @@ void ShowOne(const App& app, const api::DeploymentBody& d) {
 }
 
 // What a person wants to know when it is over.
-int ReportSettled(App& app, const api::DeploymentBody& d) {
+int ReportSettled(App& app, const api::DeploymentBody& d, MonoTime started) {
   if (app.json) {
     app.terminal.Out(api::ToJson(d) + "\n");
   } else if (d.status == "ACTIVE") {
-    app.terminal.Out(
-        fmt::format("{} is ready: {} in {} files, {} reused. Start it with: bdn run {}\n", d.id,
-                    FormatBytes(static_cast<double>(d.progress.bytes)), d.progress.files,
-                    FormatBytes(static_cast<double>(d.progress.bytes_reused)), d.id));
+    const auto& p = d.progress;
+    const double seconds =
+        std::chrono::duration<double>(app.ctx.clock().Monotonic() - started).count();
+    app.terminal.Out(fmt::format(
+        "{} is ready: {} in {} files, {} fetched and {} reused in {}\nstart it with: bdn run {}\n",
+        d.id, FormatBytes(static_cast<double>(p.bytes)), p.files,
+        FormatBytes(static_cast<double>(p.bytes - std::min(p.bytes, p.bytes_reused))),
+        FormatBytes(static_cast<double>(p.bytes_reused)), FormatSeconds(seconds), d.id));
   }
   if (d.status == "ACTIVE" || d.status == "INACTIVE") return 0;
   if (!app.json) {
@@ -138,6 +142,7 @@ Result<api::DeploymentBody> FollowDeployment(const App& app,
 }
 
 ExitCode Push(App& app, const PushOptions& options) {
+  const MonoTime started = app.ctx.clock().Monotonic();
   std::string path = options.dir;
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) path += "/config.yaml";
@@ -159,7 +164,7 @@ ExitCode Push(App& app, const PushOptions& options) {
   }
   if (!app.json) app.terminal.Err("pushed " + pushed.id + "\n");
   BDN_ASSIGN(const api::DeploymentBody settled, FollowDeployment(app, connection, pushed.id));
-  return ReportSettled(app, settled);
+  return ReportSettled(app, settled, started);
 }
 
 ExitCode ShowStatus(App& app, const StatusOptions& options) {
@@ -196,10 +201,11 @@ ExitCode ShowStatus(App& app, const StatusOptions& options) {
 }
 
 ExitCode Watch(App& app, const std::string& id_or_name) {
+  const MonoTime started = app.ctx.clock().Monotonic();
   BDN_ASSIGN(const Connection connection, Connect(app));
   BDN_ASSIGN(const std::string id, ResolveDeployment(app, connection, id_or_name));
   BDN_ASSIGN(const auto settled, FollowDeployment(app, connection, id));
-  return ReportSettled(app, settled);
+  return ReportSettled(app, settled, started);
 }
 
 ExitCode Deactivate(App& app, const std::string& id_or_name, bool active) {

@@ -162,7 +162,8 @@ TEST_F(NodeCacheFaults, AKillAtAnyOperationCostsNoChunkThatWasWhole) {
     (void)disk.List("partial", [&](const os::DirEntry& entry) -> Status {
       if (!entry.name.ends_with(".marks")) return {};
       if (!Exists(disk, "partial/" + entry.name.substr(0, entry.name.size() - 6))) return {};
-      for (const char mark : *os::ReadFile(disk, "partial/" + entry.name, 100)) whole += mark == 1;
+      const std::string marks = *os::ReadFile(disk, "partial/" + entry.name, 100);
+      for (const char mark : marks) whole += mark == 1;
       return {};
     });
     (void)disk.List("files", [&](const os::DirEntry& shard) {

@@ -285,16 +285,21 @@ Status ControlPlane::CheckStored(const Context& ctx,
              store::GetAll(ctx, objects_, scope, store::ObjectKind::kManifest, digest,
                            model::kManifestBytesMax));
   BDN_ASSIGN(const model::Manifest manifest, model::ParseManifest(text));
-  const auto must_hold = [&](const crypto::Digest& part, const std::string& path) -> Status {
-    BDN_ASSIGN(const bool there, objects_.Touch(ctx, scope, part));
-    if (there) return {};
-    return Error(Code::kFailedPrecondition,
-                 fmt::format("{} of '{}' is not stored; upload it first", part.ToString(), path));
+  const auto must_hold = [&](std::span<const crypto::Digest> parts,
+                             const std::string& path) -> Status {
+    BDN_ASSIGN(const auto missing, objects_.TouchAll(ctx, scope, parts));
+    if (!missing) return {};
+    return Error(Code::kFailedPrecondition, fmt::format("{} of '{}' is not stored; upload it first",
+                                                        missing->ToString(), path));
   };
+  std::vector<crypto::Digest> whole;  // of the files that are one object: held together below
   for (const auto& entry : manifest.entries) {
     if (entry.type != model::EntryType::kFile || !entry.digest) continue;
-    BDN_TRY(must_hold(*entry.digest, entry.path));
-    if (!entry.chunked) continue;
+    if (!entry.chunked) {
+      whole.push_back(*entry.digest);
+      continue;
+    }
+    BDN_TRY(must_hold({&*entry.digest, 1}, entry.path));
     BDN_ASSIGN(const std::string map_text,
                store::GetAll(ctx, objects_, scope, store::ObjectKind::kChunkmap, *entry.digest,
                              model::kManifestBytesMax));
@@ -302,9 +307,17 @@ Status ControlPlane::CheckStored(const Context& ctx,
     if (map.file_size != entry.size) {
       return Error(Code::kInvalidArgument, "the chunkmap of '" + entry.path + "' has another size");
     }
-    for (const auto& chunk : map.chunks) BDN_TRY(must_hold(chunk.digest, entry.path));
+    std::vector<crypto::Digest> chunks;
+    chunks.reserve(map.chunks.size());
+    for (const auto& chunk : map.chunks) chunks.push_back(chunk.digest);
+    BDN_TRY(must_hold(chunks, entry.path));
   }
-  return {};
+  BDN_ASSIGN(const auto missing, objects_.TouchAll(ctx, scope, whole));
+  if (!missing) return {};
+  // Only a refusal needs the name, so only a refusal looks for it.
+  const auto entry = std::find_if(manifest.entries.begin(), manifest.entries.end(),
+                                  [&](const auto& e) { return e.digest == *missing; });
+  return must_hold({&*missing, 1}, entry->path);
 }
 
 Result<api::VersionBody> ControlPlane::AppendVersion(const Context& ctx,

@@ -43,6 +43,11 @@ Result<std::vector<model::Chunk>> HoldChunks(const Context& ctx,
                                              store::ObjectStore& objects,
                                              const store::Scope& scope,
                                              const std::vector<model::Chunk>& chunks) {
+  std::vector<crypto::Digest> digests;
+  digests.reserve(chunks.size());
+  for (const model::Chunk& chunk : chunks) digests.push_back(chunk.digest);
+  BDN_ASSIGN(const auto missing, objects.TouchAll(ctx, scope, digests));
+  if (!missing) return chunks;
   std::vector<model::Chunk> held;
   held.reserve(chunks.size());
   for (const model::Chunk& chunk : chunks) {
@@ -74,12 +79,19 @@ Result<std::optional<model::Manifest>> HoldManifest(const Context& ctx,
   if (!text) return std::optional<model::Manifest>();
   auto manifest = model::ParseManifest(*text);
   if (!manifest) return std::optional<model::Manifest>();
+  std::vector<crypto::Digest> whole;  // of the files that are one object
   for (const model::ManifestEntry& entry : manifest->entries) {
-    if (entry.type != model::EntryType::kFile) continue;
-    const FileResult file{.chunked = entry.chunked, .digest = entry.digest};
+    if (entry.type != model::EntryType::kFile || !entry.digest) continue;
+    if (!entry.chunked) {
+      whole.push_back(*entry.digest);
+      continue;
+    }
+    const FileResult file{.chunked = true, .digest = entry.digest};
     BDN_ASSIGN(const bool there, HoldFile(ctx, objects, scope, file));
     if (!there) return std::optional<model::Manifest>();
   }
+  BDN_ASSIGN(const auto missing, objects.TouchAll(ctx, scope, whole));
+  if (missing) return std::optional<model::Manifest>();
   return std::optional<model::Manifest>(*std::move(manifest));
 }
 

@@ -63,6 +63,15 @@ Status CheckScope(const Scope& scope) {
   return {};
 }
 
+Result<std::optional<crypto::Digest>> ObjectStore::TouchAll(
+    const Context& ctx, const Scope& scope, std::span<const crypto::Digest> digests) {
+  for (const crypto::Digest& digest : digests) {
+    BDN_ASSIGN(const bool there, Touch(ctx, scope, digest));
+    if (!there) return std::optional(digest);
+  }
+  return std::optional<crypto::Digest>();
+}
+
 Result<bool> ObjectStore::DeleteIfOlder(const Context& ctx,
                                         const Scope& scope,
                                         const crypto::Digest& digest,

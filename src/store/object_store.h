@@ -97,6 +97,12 @@ class ObjectStore : public ObjectReader {
   virtual Result<bool> Touch(const Context& ctx,
                              const Scope& scope,
                              const crypto::Digest& digest) = 0;
+  // Touch of many at once: the first that is not there, nullopt when all are. Those before it may
+  // have been renewed. (The default touches one after another; a store that has to flush a disk
+  // overrides it to flush once for all.)
+  virtual Result<std::optional<crypto::Digest>> TouchAll(const Context& ctx,
+                                                         const Scope& scope,
+                                                         std::span<const crypto::Digest> digests);
   virtual Result<ObjectInfo> Stat(const Context& ctx,
                                   const Scope& scope,
                                   const crypto::Digest& digest) = 0;

@@ -129,6 +129,22 @@ TEST_P(ObjectStoreConformance, PuttingAgainRenewsTheAge) {
   EXPECT_EQ(store_->Stat(ctx_, scope_, digest)->stored_at, first + std::chrono::hours(2));
 }
 
+TEST_P(ObjectStoreConformance, TouchAllRenewsAllOrNamesTheMissing) {
+  std::vector<Digest> digests;
+  for (int i = 0; i < 100; ++i) digests.push_back(MustPut(std::to_string(i)));
+  clock_.Advance(std::chrono::hours(1));
+  EXPECT_EQ(*store_->TouchAll(ctx_, scope_, digests), std::nullopt);
+  for (const Digest& digest : digests) {
+    EXPECT_EQ(store_->Stat(ctx_, scope_, digest)->stored_at, clock_.Now());
+  }
+  ASSERT_TRUE(store_->Delete(ctx_, scope_, digests[70]));
+  EXPECT_EQ(*store_->TouchAll(ctx_, scope_, digests), digests[70]);
+  EXPECT_EQ(*store_->TouchAll(ctx_, scope_, std::span(digests).subspan(70, 1)), digests[70]);
+  EXPECT_EQ(*store_->TouchAll(ctx_, scope_, {}), std::nullopt);
+  EXPECT_EQ(CodeOf(store_->TouchAll(ctx_, {.org = "..", .ns = "ns"}, digests)),
+            Code::kInvalidArgument);
+}
+
 TEST_P(ObjectStoreConformance, DeleteIfOlderSparesTheYoung) {
   const Digest digest = MustPut("x");
   const WallTime stored = clock_.Now();

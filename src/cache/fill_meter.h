@@ -21,10 +21,21 @@ class FillMeter {
     state_.With([&](State& s) {
       s.progress.phase = phase;
       s.progress.rate = 0;
-      if (phase == "ready") {
-        s.progress.files_done = s.progress.files;
-        s.progress.bytes_done = s.progress.bytes;
-      }
+      Report(s);
+    });
+  }
+
+  // The end. A version that was here already is reused as a whole.
+  void Ready(std::uint64_t bytes, std::uint64_t files) {
+    state_.With([&](State& s) {
+      FillProgress& p = s.progress;
+      if (p.bytes == 0) p.bytes_reused = bytes;
+      if (p.files == 0) p.files = files;
+      p.bytes = bytes;
+      p.bytes_done = bytes;
+      p.files_done = p.files;
+      p.phase = "ready";
+      p.rate = 0;
       Report(s);
     });
   }

@@ -69,7 +69,8 @@ Result<std::unique_ptr<TreeLease>> Cache::Acquire(
   FillMeter meter(clock_, progress);
   for (;;) {
     if (auto lease = TryLease(manifest)) {
-      meter.Phase("ready");
+      const TreeRecord tree = state_.With([&](CacheState& s) { return s.trees.at(manifest); });
+      meter.Ready(tree.bytes, tree.files);
       return lease;
     }
     auto filled = fills_.Do(ctx, manifest, [&](const Context& fill_ctx) -> Result<bool> {
@@ -345,7 +346,7 @@ Status Cache::CommitTree(const Context& ctx,
       s.trees[digest] = {.leases = 0,
                          .last_used = clock_.Now(),
                          .bytes = manifest.total_size,
-                         .files = manifest.entries.size()};
+                         .files = CountFiles(manifest)};
     } else if (left) {
       s.broken_trees.insert(digest);
     }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cache/file_fill.h"
 #include "cache/node_cache_impl.h"
+#include "cache/tree.h"
 #include "crypto/blake3.h"
 
 namespace bdn::cache {
@@ -48,7 +49,7 @@ Status Cache::RecoverTree(const std::string& name) {
   TreeRecord record;
   record.last_used = marker->modified;
   record.bytes = manifest->total_size;
-  record.files = manifest->entries.size();
+  record.files = CountFiles(*manifest);
   state_.With([&](CacheState& s) { s.trees[*digest] = record; });
   return {};
 }

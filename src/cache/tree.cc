@@ -1,5 +1,6 @@
 #include "cache/tree.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string_view>
@@ -119,6 +120,12 @@ Status BuildTree(
   }
   BDN_TRY(PlaceAll(ctx, executor, by_directory, place));
   return builder.SetModes(manifest, made.mode);
+}
+
+std::uint64_t CountFiles(const model::Manifest& manifest) {
+  return static_cast<std::uint64_t>(
+      std::count_if(manifest.entries.begin(), manifest.entries.end(),
+                    [](const auto& entry) { return entry.type == model::EntryType::kFile; }));
 }
 
 Status CopyFile(os::Fs& fs, const std::string& from, const std::string& to) {

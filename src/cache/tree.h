@@ -26,6 +26,9 @@ Status BuildTree(
     const std::string& root,
     const std::function<Status(const model::ManifestEntry&, const std::string&)>& place);
 
+// How many of the entries are files.
+std::uint64_t CountFiles(const model::Manifest& manifest);
+
 // Content and mode.
 Status CopyFile(os::Fs& fs, const std::string& from, const std::string& to);
 

@@ -20,7 +20,9 @@ extern "C" char** environ;
 namespace bdn::cli {
 namespace {
 
-constexpr Duration kLeasePoll = std::chrono::milliseconds(50);
+// A version that is here already is ready within a millisecond; one that is not takes seconds.
+constexpr Duration kLeasePollFirst = std::chrono::milliseconds(1);
+constexpr Duration kLeasePollMax = std::chrono::milliseconds(100);
 
 std::string DeploymentPath(const std::string& id) {
   return "/v1/deployments/" + net::PercentEncode(id);
@@ -48,6 +50,7 @@ class Leases {
       held_.push_back(std::move(lease));
     }
     ProgressDisplay display(app_.terminal, app_.ctx.clock());
+    Duration poll = kLeasePollFirst;
     for (;;) {
       bool ready = true;
       std::vector<ProgressLine> lines;
@@ -63,7 +66,8 @@ class Leases {
       }
       display.Show(lines, ready);
       if (ready) break;
-      BDN_TRY(app_.ctx.Sleep(kLeasePoll));
+      BDN_TRY(app_.ctx.Sleep(poll));
+      poll = std::min(poll * 2, kLeasePollMax);
     }
     std::vector<std::string> paths;
     for (const auto& lease : held_) paths.push_back(lease.path);

@@ -121,6 +121,7 @@ NodeAgent::~NodeAgent() {
 
 Result<std::unique_ptr<NodeAgent>> NodeAgent::Open(NodeAgentDeps deps) {
   std::unique_ptr<NodeAgent> agent(new NodeAgent(deps));
+  BDN_TRY(os::RemoveTemporaries(deps.state, ""));
   BDN_TRY(agent->ReadJournal());
   return agent;
 }

@@ -340,6 +340,7 @@ ExitCode Serve(App& app, const ServeOptions& given) {
   // Absolute from here on: mounts and other processes need it.
   o.data = made->HostPath("");
   BDN_ASSIGN(const os::UniqueFd lock, LockDataDir(o.data));
+  BDN_TRY(os::RemoveTemporaries(*made, ""));
   return o.control ? ServeWithControl(app, o) : ServeAgentOnly(app, o);
 }
 

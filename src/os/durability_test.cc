@@ -228,6 +228,23 @@ TEST(WriteFileDurably, ANewFileIsWholeOrNotThere) {
   }
 }
 
+TEST(RemoveTemporaries, FindsWhatAnyCrashOfWriteFileDurablyLeftAndNothingElse) {
+  for (std::uint64_t n = 0;; ++n) {
+    SCOPED_TRACE(n);
+    MemoryFs disk;
+    Create(disk, "f.tmp-mine", "kept");
+    Create(disk, "f.tmp-0123456789abcdefg", "kept");
+    FaultyFs faulty(disk.Share());
+    faulty.FailAt(n, {.all_later = true});
+    const Status written = WriteFileDurably(faulty, "f", "new");
+    ASSERT_TRUE(RemoveTemporaries(disk, ""));
+    std::set<std::string> left = Names(disk, "");
+    left.erase("f");
+    EXPECT_EQ(left, (std::set<std::string>{"f.tmp-mine", "f.tmp-0123456789abcdefg"}));
+    if (written) break;
+  }
+}
+
 TEST(MakeDirs, SucceedsOnlyWhenEveryNameIsDurable) {
   for (std::uint64_t n = 0;; ++n) {
     SCOPED_TRACE(n);

@@ -130,6 +130,8 @@ Status WriteFileDurably(Fs& fs,
                         std::string_view path,
                         std::string_view content,
                         std::uint32_t permissions = 0644);
+// Removes what crashes of WriteFileDurably left in directory `dir`, which only the caller may use.
+Status RemoveTemporaries(Fs& fs, std::string_view dir);
 // Removes `path` and all below it; not finding it is success.
 Status RemoveTree(Fs& fs, std::string_view path);
 // 16 hex digits from the system's random source, for temporary names and ids.

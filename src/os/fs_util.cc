@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -11,9 +12,10 @@
 namespace bdn::os {
 namespace {
 
-constexpr std::size_t kNameBytesMax = 255;   // NAME_MAX of every Linux file system we know
-constexpr std::size_t kPathBytesMax = 4095;  // PATH_MAX without the NUL
-constexpr std::size_t kShownBytesMax = 200;  // of a bad path in a message
+constexpr std::string_view kTemporary = ".tmp-";  // then 16 hex digits
+constexpr std::size_t kNameBytesMax = 255;        // NAME_MAX of every Linux file system we know
+constexpr std::size_t kPathBytesMax = 4095;       // PATH_MAX without the NUL
+constexpr std::size_t kShownBytesMax = 200;       // of a bad path in a message
 
 Error BadPath(std::string_view path, std::string_view why) {
   std::string shown(path.substr(0, kShownBytesMax));
@@ -139,7 +141,7 @@ Status WriteFileDurably(Fs& fs,
                         std::string_view content,
                         std::uint32_t permissions) {
   BDN_TRY(CheckPath(path));
-  const std::string temporary = std::string(path) + ".tmp-" + RandomName();
+  const std::string temporary = std::string(path) + std::string(kTemporary) + RandomName();
   Status done = WriteAndSync(fs, temporary, content, permissions);
   if (done) done = fs.Rename(temporary, path);
   if (!done) {
@@ -147,6 +149,21 @@ Status WriteFileDurably(Fs& fs,
     return done;
   }
   return fs.SyncDir(ParentOf(path));
+}
+
+Status RemoveTemporaries(Fs& fs, std::string_view dir) {
+  std::vector<std::string> found;
+  BDN_TRY(fs.List(dir, [&](const DirEntry& entry) -> Status {
+    const std::size_t random = entry.name.size() - std::min<std::size_t>(entry.name.size(), 16);
+    const bool temporary =
+        entry.type == FileType::kFile &&
+        std::string_view(entry.name).substr(0, random).ends_with(kTemporary) &&
+        entry.name.find_first_not_of("0123456789abcdef", random) == std::string::npos;
+    if (temporary) found.push_back(dir.empty() ? entry.name : std::string(dir) + '/' + entry.name);
+    return {};
+  }));
+  for (const std::string& path : found) BDN_TRY(fs.Remove(path));
+  return {};
 }
 
 Status RemoveTree(Fs& fs, std::string_view path) {

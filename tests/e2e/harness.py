@@ -248,6 +248,38 @@ class FakeHub:
         self.process.stop()
 
 
+class Killer:
+    """Counts the calls of a program that change files, and kills it before the n-th (kill_at.cc)."""
+
+    CALLS_MAX = 1 << 20
+
+    def __init__(self, file, number=None):
+        self.file = pathlib.Path(file)
+        with open(self.file, "wb") as counter:
+            counter.truncate(8 + self.CALLS_MAX)
+        self.env = {"LD_PRELOAD": str(KILL_AT), "BDN_KILL_COUNTER": str(self.file)}
+        if number is not None:
+            self.env["BDN_KILL_AT"] = str(number)
+
+    def kinds(self):
+        """A letter for each call so far."""
+        with open(self.file, "rb") as counter:
+            count = struct.unpack("<Q", counter.read(8))[0]
+            return counter.read(min(count, self.CALLS_MAX)).decode()
+
+
+def sample_of(kinds, first=0):
+    """The numbers of calls to kill before: all but the middles of long rows of writes.
+
+    With BDN_E2E_EVERY=1 all of them.
+    """
+    every = os.environ.get("BDN_E2E_EVERY") == "1"
+    return [
+        n for n in range(first, len(kinds) + 1)
+        if every or n % 8 == 0 or kinds[max(n - 1, first):n + 1] != "ww"
+    ]
+
+
 class Node:
     """One data directory with `bdn up` on it, and the commands of its user."""
 
@@ -309,6 +341,14 @@ class Node:
 
     def status(self, deployment):
         return self.ok("status", deployment, "--json").json()
+
+    def get(self, path):
+        """One GET of the control plane's API, without the cost of a process."""
+        client = json.loads((self.data / "client.json").read_text())
+        request = urllib.request.Request(
+            client["url"] + path, headers={"Authorization": "Bearer " + client["api_key"]})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read())
 
     def object_count(self):
         return sum(1 for p in (self.data / "origin").rglob("*") if p.is_file())

@@ -62,6 +62,7 @@ Environment ReadEnvironment() {
   env.allow_private = Env("BDN_ALLOW_PRIVATE");
   env.hf_endpoint = Env("HF_ENDPOINT");
   env.hf_token = Env("HF_TOKEN");
+  env.s3_endpoint = Env("AWS_ENDPOINT_URL_S3");
   env.data = Env("BDN_DATA");
   env.master_key_file = Env("BDN_MASTER_KEY_FILE");
   const auto either = [](const char* upper, const char* lower) {

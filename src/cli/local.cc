@@ -107,7 +107,7 @@ ExitCode Ls(App& app, const LsOptions& options) {
   source::SourceCredentials credentials;
   if (!options.token_file.empty()) {
     BDN_ASSIGN(credentials.secret, ReadFileOrStdin(options.token_file, 64 * 1024));
-  } else if (!app.env.hf_token.empty()) {
+  } else if (uri.scheme == model::Scheme::kHf && !app.env.hf_token.empty()) {
     credentials.secret = app.env.hf_token;
   }
   BDN_ASSIGN(const auto transport,
@@ -116,7 +116,8 @@ ExitCode Ls(App& app, const LsOptions& options) {
   BDN_ASSIGN(const auto source, source::MakeSource(uri, credentials,
                                                    {.transport = *transport,
                                                     .limiters = limiters,
-                                                    .hf_endpoint = app.env.hf_endpoint}));
+                                                    .hf_endpoint = app.env.hf_endpoint,
+                                                    .s3_endpoint = app.env.s3_endpoint}));
   BDN_ASSIGN(const source::Pin pin, source->Resolve(app.ctx));
   for (const auto& warning : pin.warnings) app.terminal.ShowWarning(warning);
   BDN_ASSIGN(std::vector<source::RemoteFile> files, source->List(app.ctx, pin));

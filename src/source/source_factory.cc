@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "source/hugging_face.h"
+#include "source/s3.h"
 
 namespace bdn::source {
 
@@ -16,19 +17,27 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
                                     .secret = credentials.secret,
                                     .retry = environment.retry,
                                     .random = environment.random});
-    case model::Scheme::kAzure:
-    case model::Scheme::kBt:
     case model::Scheme::kCw:
-    case model::Scheme::kGs:
-    case model::Scheme::kHttps:
     case model::Scheme::kR2:
     case model::Scheme::kS3:
+      return MakeS3Source(
+          uri, environment.transport, environment.limiters,
+          {.endpoint = uri.scheme == model::Scheme::kS3 ? environment.s3_endpoint : "",
+           .secret = credentials.secret,
+           .retry = environment.retry,
+           .random = environment.random});
+    case model::Scheme::kAzure:
+    case model::Scheme::kBt:
+    case model::Scheme::kGs:
+    case model::Scheme::kHttps:
       break;
   }
-  return Error(Code::kUnsupported,
-               fmt::format("This version cannot read {}:// sources. It reads: hf://owner/name@rev, "
-                           "hf://datasets/owner/name@rev and hf://spaces/owner/name@rev",
-                           model::SchemeName(uri.scheme)));
+  return Error(
+      Code::kUnsupported,
+      fmt::format("This version cannot read {}:// sources. It reads: hf://owner/name@rev, "
+                  "hf://datasets/owner/name@rev, hf://spaces/owner/name@rev, s3://bucket/path, "
+                  "r2://account.bucket/path and cw://bucket/path",
+                  model::SchemeName(uri.scheme)));
 }
 
 }  // namespace bdn::source

@@ -14,7 +14,8 @@
 namespace bdn::source {
 
 struct SourceCredentials {
-  // The secret's plain value as it was stored; nullopt for anonymous access. hf: the token.
+  // The secret's plain value as it was stored; nullopt for anonymous access. hf: the token; s3, r2,
+  // cw: JSON (cloud::ParseS3Secret).
   std::optional<std::string> secret;
 };
 
@@ -25,6 +26,8 @@ struct SourceEnvironment {
   // Where the Hub is; empty for https://huggingface.co. Whoever builds the transport lets the
   // address guard allow this host (net::AddressPolicy::Allow), because the operator named it.
   std::string hf_endpoint = {};
+  // Where s3:// buckets are; empty for Amazon. The same rule for its host.
+  std::string s3_endpoint = {};
   // In [0, 1), thread-safe; for jitter. Empty: no jitter.
   UnitRandom random = {};
   RetryOptions retry = {};

@@ -1,0 +1,13 @@
+// XML of S3 from a server that is not trusted: any bytes give a page, an error body or an error.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "cloud/s3_xml.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  (void)bdn::cloud::ParseS3ListPage(text);
+  (void)bdn::cloud::ParseS3Error(text);
+  return 0;
+}

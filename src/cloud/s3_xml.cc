@@ -95,7 +95,7 @@ void OnEnd(void* user, const XML_Char* /*name*/) {
   doc.text.clear();
 }
 
-void OnText(void* user, const XML_Char* text, int size) {
+void OnCharacters(void* user, const XML_Char* text, int size) {
   auto& doc = *static_cast<Document*>(user);
   if (doc.text.size() + static_cast<std::size_t>(size) > kS3XmlValueBytesMax) {
     return doc.Fail(Code::kResourceExhausted,
@@ -120,7 +120,7 @@ Status Parse(std::string_view xml, Document& doc) {
   doc.parser = parser.get();
   XML_SetUserData(doc.parser, &doc);
   XML_SetElementHandler(doc.parser, &OnStart, &OnEnd);
-  XML_SetCharacterDataHandler(doc.parser, &OnText);
+  XML_SetCharacterDataHandler(doc.parser, &OnCharacters);
   XML_SetStartDoctypeDeclHandler(doc.parser, &OnDoctype);
   // The size is an int for expat; answers are far smaller (kS3PageBytesMax).
   constexpr std::size_t kPieceBytes = 1 << 20;

@@ -17,6 +17,7 @@ namespace {
 struct Target {
   std::function<void(int)> handler;
   bool from_terminal = false;
+  int missed = 0;  // a signal that came while there was no handler
 };
 
 // The one place a signal handler's target can be: a process has one set of signals.
@@ -62,6 +63,7 @@ void SignalStop::Watch(std::stop_token ended) {
     const bool forwarded = Forwarding().With([&](Target& target) {
       const bool wanted = info.ssi_code != SI_KERNEL || target.from_terminal;
       if (target.handler && wanted) target.handler(number);
+      if (!target.handler) target.missed = number;
       return static_cast<bool>(target.handler);
     });
     if (forwarded || number == SIGUSR1 || number == SIGUSR2) continue;
@@ -70,7 +72,11 @@ void SignalStop::Watch(std::stop_token ended) {
 }
 
 SignalForward::SignalForward(std::function<void(int)> handler, bool from_terminal) {
-  Forwarding().With([&](Target& target) { target = {std::move(handler), from_terminal}; });
+  Forwarding().With([&](Target& target) {
+    // The child ran already when this one came.
+    if (target.missed != 0) handler(target.missed);
+    target = {std::move(handler), from_terminal};
+  });
 }
 
 SignalForward::~SignalForward() {

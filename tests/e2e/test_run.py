@@ -144,6 +144,12 @@ def test_a_signal_ends_the_server_and_shows_in_the_exit_code(ready, number):
     assert server.wait() == 128 + number
 
 
+def test_a_signal_at_the_very_start_of_the_server_is_passed_on(ready):
+    for _ in range(10):
+        done = ready.bdn("run", "tiny", "--", "sh", "-c", "kill -INT $PPID; exec sleep 20")
+        assert done.code == 130, done
+
+
 def test_a_server_may_end_in_its_own_way_on_a_signal(ready):
     script = "trap 'echo got; exit 9' TERM; echo up; while :; do sleep 0.05; done"
     server = ready.spawn("run", "tiny", "--", "sh", "-c", script)

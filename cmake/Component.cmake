@@ -17,7 +17,8 @@ if(BDN_WERROR)
   target_compile_options(bdn_options INTERFACE -Werror)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  target_compile_options(bdn_options INTERFACE -Wthread-safety -Wno-gnu-zero-variadic-macro-arguments)
+  target_compile_options(bdn_options INTERFACE -Wthread-safety -Wno-gnu-zero-variadic-macro-arguments
+    -Wno-deprecated-declarations)  # of libstdc++ 12 in its own headers
 endif()
 if(BDN_SANITIZE)  # whole-build flags: a sanitizer that misses one library is worse than none
   add_compile_options(-fsanitize=${BDN_SANITIZE} -fno-omit-frame-pointer)

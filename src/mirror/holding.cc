@@ -110,4 +110,19 @@ Status PutObject(const Context& ctx,
   return error;
 }
 
+Status CommitChunk(const Context& ctx,
+                   store::ObjectStore& objects,
+                   const store::Scope& scope,
+                   std::unique_ptr<store::ChunkWriter> writer,
+                   const crypto::Digest& digest,
+                   std::span<const std::byte> bytes) {
+  if (writer) {
+    auto committed = writer->Commit(ctx, digest);
+    if (committed) return {};
+    if (committed.error().code() != Code::kUnsupported) return std::move(committed).error();
+    writer.reset();
+  }
+  return PutObject(ctx, objects, scope, store::ObjectKind::kChunk, digest, bytes);
+}
+
 }  // namespace bdn::mirror

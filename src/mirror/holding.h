@@ -1,6 +1,7 @@
 #pragma once
 // Is what we know still in the store? Looking renews the age of the objects, which holds them
 // against a garbage collection that runs meanwhile.
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -43,5 +44,14 @@ Status PutObject(const Context& ctx,
                  store::ObjectKind kind,
                  const crypto::Digest& digest,
                  std::span<const std::byte> bytes);
+
+// A chunk that was written piece by piece where the store can do that (`writer` may be null), else
+// `bytes` put at once.
+Status CommitChunk(const Context& ctx,
+                   store::ObjectStore& objects,
+                   const store::Scope& scope,
+                   std::unique_ptr<store::ChunkWriter> writer,
+                   const crypto::Digest& digest,
+                   std::span<const std::byte> bytes);
 
 }  // namespace bdn::mirror

@@ -270,7 +270,8 @@ Result<ChunkBuffer> Session::NewBuffer(const Context& ctx, std::uint64_t bytes) 
 Result<crypto::Digest> Session::ReadInto(const Context& ctx,
                                          const source::RemoteFile& file,
                                          net::ByteRange range,
-                                         ChunkBuffer& buffer) {
+                                         ChunkBuffer& buffer,
+                                         store::ChunkWriter* writer) {
   crypto::Blake3 hash;
   const auto wanted = static_cast<std::size_t>(range.size());
   buffer.size = 0;
@@ -284,6 +285,7 @@ Result<crypto::Digest> Session::ReadInto(const Context& ctx,
         std::memcpy(to, piece.data(), piece.size());
         hash.Update({to, piece.size()});  // while it is hot
         buffer.size += piece.size();
+        if (writer != nullptr) BDN_TRY(writer->Write(piece));
         return progress_.Fetched(piece.size());
       });
   if (read && buffer.size != wanted) {
@@ -305,7 +307,7 @@ Result<FileResult> Session::FetchSmallOnce(const Context& ctx,
                                            std::size_t index,
                                            ChunkBuffer& buffer) {
   const source::RemoteFile& file = files_[index];
-  BDN_ASSIGN(const crypto::Digest digest, ReadInto(ctx, file, {0, file.size}, buffer));
+  BDN_ASSIGN(const crypto::Digest digest, ReadInto(ctx, file, {0, file.size}, buffer, nullptr));
   source::ContentVerifier verifier(file);
   verifier.Update(buffer.content());
   if (Status verified = verifier.Finish(); !verified) {
@@ -395,9 +397,9 @@ Status Session::FetchChunk(const Context& ctx,
                            ChunkBuffer buffer) {
   const source::RemoteFile& remote = files_[file.index];
   const net::ByteRange range = file.slots[slot].range;
-  BDN_ASSIGN(const crypto::Digest digest, ReadInto(ctx, remote, range, buffer));
-  BDN_TRY(
-      PutObject(ctx, engine_.objects, scope_, store::ObjectKind::kChunk, digest, buffer.content()));
+  BDN_ASSIGN(auto writer, engine_.objects.StartChunk(ctx, scope_, range.size()));
+  BDN_ASSIGN(const crypto::Digest digest, ReadInto(ctx, remote, range, buffer, writer.get()));
+  BDN_TRY(CommitChunk(ctx, engine_.objects, scope_, std::move(writer), digest, buffer.content()));
   BDN_TRY(engine_.metadata.PutPartialChunk(scope_,
                                            PartialKey(pin_, remote, engine_.options.chunk_bytes),
                                            range.begin, range.size(), digest, ctx.clock().Now()));

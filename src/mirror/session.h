@@ -110,7 +110,8 @@ class Session {
   Result<crypto::Digest> ReadInto(const Context& ctx,
                                   const source::RemoteFile& file,
                                   net::ByteRange range,
-                                  ChunkBuffer& buffer);
+                                  ChunkBuffer& buffer,
+                                  store::ChunkWriter* writer);
   Result<ChunkBuffer> NewBuffer(const Context& ctx, std::uint64_t bytes);
   Status Complete(std::size_t index, const FileResult& result, FileFlights::Token token);
   void WarnOfPointer(const source::RemoteFile& file);

@@ -69,6 +69,9 @@ class DirectoryStore final : public ObjectStore {
                    ObjectKind kind,
                    const crypto::Digest& digest,
                    std::span<const std::byte> bytes) override;
+  Result<std::unique_ptr<ChunkWriter>> StartChunk(const Context& ctx,
+                                                  const Scope& scope,
+                                                  std::uint64_t size) override;
   Result<bool> Touch(const Context& ctx, const Scope& scope, const crypto::Digest& digest) override;
   Result<std::optional<crypto::Digest>> TouchAll(const Context& ctx,
                                                  const Scope& scope,
@@ -89,6 +92,7 @@ class DirectoryStore final : public ObjectStore {
   Result<std::uint64_t> Sweep(const Context& ctx, Duration age, bool dry_run) override;
 
  private:
+  class Writer;
   static Status Start(const Context& ctx, const Scope& scope) {
     BDN_TRY(ctx.Check());
     return CheckScope(scope);
@@ -108,10 +112,7 @@ class DirectoryStore final : public ObjectStore {
                        const crypto::Digest& digest,
                        bool zstd,
                        std::uint64_t stored_bytes);
-  // Durable on success. Returns the digest of what it wrote.
-  Result<crypto::Digest> WriteTemporary(const Context& ctx,
-                                        const std::string& temporary,
-                                        std::span<const std::byte> bytes);
+  Result<std::unique_ptr<Writer>> NewWriter(const Scope& scope, std::uint64_t size);
   Status MakeDurableDir(std::string_view dir);
   // Renews the age; false when the object is not there. After true its name is durable.
   Result<bool> Renew(const std::string& path);
@@ -264,23 +265,98 @@ Result<DirectoryStore::Present> DirectoryStore::Look(const Context& ctx,
                            KindName(info.kind), KindName(kind)));
 }
 
+Status CheckDigest(const crypto::Digest& found, const crypto::Digest& wanted, std::uint64_t size) {
+  if (found == wanted) return {};
+  return Error(Code::kCorrupt,
+               fmt::format("the {} bytes to store are not those of {}", size, wanted.ToString()));
+}
+
 // Hashing and writing share one pass, so that a chunk comes from memory once, not twice.
-Result<crypto::Digest> DirectoryStore::WriteTemporary(const Context& ctx,
-                                                      const std::string& temporary,
-                                                      std::span<const std::byte> bytes) {
-  crypto::Blake3 hash;
-  BDN_ASSIGN(const std::unique_ptr<os::File> file,
-             fs_->Open(temporary, os::OpenMode::kCreateNew, 0644));
-  if (!bytes.empty()) BDN_TRY(file->Allocate(bytes.size()));
-  for (std::size_t at = 0; at < bytes.size(); at += options_.piece_bytes) {
-    BDN_TRY(ctx.Check());
-    const std::size_t n = std::min(options_.piece_bytes, bytes.size() - at);
-    hash.Update(bytes.subspan(at, n));
-    BDN_TRY(file->WriteAt(at, bytes.subspan(at, n)));
+class DirectoryStore::Writer final : public ChunkWriter {
+ public:
+  Writer(DirectoryStore& store, Scope scope, std::unique_ptr<os::File> file, std::string temporary)
+      : store_(store),
+        scope_(std::move(scope)),
+        file_(std::move(file)),
+        temporary_(std::move(temporary)) {}
+
+  ~Writer() override {
+    if (temporary_.empty()) return;
+    // As good as it goes: Sweep takes what stays.
+    if (const Status removed = store_.fs_->Remove(temporary_);
+        !removed && !IsNotFound(removed.error())) {
+      log::Debug("temporary file left behind", {{"why", removed.error().message()}});
+    }
   }
-  BDN_TRY(fs_->SetModified(temporary, clock_.Now()));
-  BDN_TRY(file->Sync());
-  return hash.Finish();
+
+  Status Write(std::span<const std::byte> piece) override {
+    if (head_.size() < kTypeFrameBytesMax) {
+      const auto part = piece.first(std::min(piece.size(), kTypeFrameBytesMax - head_.size()));
+      head_.insert(head_.end(), part.begin(), part.end());
+    }
+    for (std::size_t at = 0; at < piece.size(); at += store_.options_.piece_bytes) {
+      const auto part = piece.subspan(at, std::min(store_.options_.piece_bytes, piece.size() - at));
+      hash_.Update(part);
+      BDN_TRY(file_->WriteAt(size_, part));
+      size_ += part.size();
+    }
+    return {};
+  }
+
+  Result<bool> Commit(const Context& ctx, const crypto::Digest& digest) override {
+    BDN_TRY(ctx.Check());
+    BDN_TRY(CheckDigest(hash_.Finish(), digest, size_));
+    BDN_ASSIGN(const std::optional<std::string> encoded, EncodeObject(ObjectKind::kChunk, head_));
+    if (encoded) return Error(Code::kUnsupported, "this chunk rests compressed");
+    return PublishAs(ctx, ObjectKind::kChunk, digest, false);
+  }
+
+  // What was written is how the object of that kind and name rests.
+  Result<bool> PublishAs(const Context& ctx,
+                         ObjectKind kind,
+                         const crypto::Digest& digest,
+                         bool zstd) {
+    const std::string path = FullKey(scope_, digest);
+    BDN_ASSIGN(const Present present, store_.Look(ctx, path, kind, digest, zstd, size_));
+    if (present == Present::kWhole) {
+      BDN_ASSIGN(const bool there, store_.Renew(path));
+      if (there) return false;
+    }
+    BDN_TRY(store_.MakeDurableDir(ParentOf(path)));
+    BDN_TRY(store_.fs_->SetModified(temporary_, store_.clock_.Now()));
+    BDN_TRY(file_->Sync());
+    BDN_TRY(store_.fs_->Rename(temporary_, path));
+    temporary_.clear();  // it is the object now
+    BDN_TRY(store_.fs_->SyncDir(ParentOf(path)));
+    return true;
+  }
+
+ private:
+  DirectoryStore& store_;
+  const Scope scope_;
+  const std::unique_ptr<os::File> file_;
+  std::string temporary_;
+  std::vector<std::byte> head_;
+  crypto::Blake3 hash_;
+  std::uint64_t size_ = 0;
+};
+
+Result<std::unique_ptr<DirectoryStore::Writer>> DirectoryStore::NewWriter(const Scope& scope,
+                                                                          std::uint64_t size) {
+  std::string temporary = fmt::format("{}/{}", kTmp, os::RandomName());
+  BDN_ASSIGN(auto file, fs_->Open(temporary, os::OpenMode::kCreateNew, 0644));
+  os::File& opened = *file;
+  auto writer = std::make_unique<Writer>(*this, scope, std::move(file), std::move(temporary));
+  if (size > 0) BDN_TRY(opened.Allocate(size));
+  return writer;
+}
+
+Result<std::unique_ptr<ChunkWriter>> DirectoryStore::StartChunk(const Context& ctx,
+                                                                const Scope& scope,
+                                                                std::uint64_t size) {
+  BDN_TRY(Start(ctx, scope));
+  BDN_ASSIGN(auto writer, NewWriter(scope, size));
+  return std::unique_ptr<ChunkWriter>(std::move(writer));
 }
 
 Status DirectoryStore::MakeDurableDir(std::string_view dir) {
@@ -317,38 +393,30 @@ Result<bool> DirectoryStore::Put(const Context& ctx,
                                  const crypto::Digest& digest,
                                  std::span<const std::byte> bytes) {
   BDN_TRY(Start(ctx, scope));
-  const auto must_be_ours = [&](const crypto::Digest& found) -> Status {
-    if (found == digest) return {};
-    return Error(Code::kCorrupt, fmt::format("the {} bytes to store are not those of {}",
-                                             bytes.size(), digest.ToString()));
-  };
   BDN_ASSIGN(const std::optional<std::string> encoded, EncodeObject(kind, bytes));
-  if (encoded) BDN_TRY(must_be_ours(crypto::Blake3Of(bytes)));
   const auto stored = encoded ? std::as_bytes(std::span(*encoded)) : bytes;
   const std::string path = FullKey(scope, digest);
   BDN_ASSIGN(const Present present,
              Look(ctx, path, kind, digest, encoded.has_value(), stored.size()));
+  if (encoded || present == Present::kWhole) {
+    BDN_TRY(CheckDigest(crypto::Blake3Of(bytes), digest, bytes.size()));
+  }
   if (present == Present::kWhole) {
-    if (!encoded) BDN_TRY(must_be_ours(crypto::Blake3Of(bytes)));
     BDN_ASSIGN(const bool there, Renew(path));
     if (there) return false;
   }
-  BDN_TRY(MakeDurableDir(ParentOf(path)));
-  const std::string temporary = fmt::format("{}/{}", kTmp, os::RandomName());
-  const Status done = [&]() -> Status {
-    BDN_ASSIGN(const crypto::Digest written, WriteTemporary(ctx, temporary, stored));
-    if (!encoded) BDN_TRY(must_be_ours(written));
-    return fs_->Rename(temporary, path);
-  }();
-  if (!done) {
-    // As good as it goes: Sweep takes what stays.
-    if (const Status removed = fs_->Remove(temporary); !removed && !IsNotFound(removed.error())) {
-      log::Debug("temporary file left behind", {{"why", removed.error().message()}});
+  const auto done = [&]() -> Result<bool> {
+    BDN_ASSIGN(const auto writer, NewWriter(scope, stored.size()));
+    for (std::size_t at = 0; at < stored.size(); at += options_.piece_bytes) {
+      BDN_TRY(ctx.Check());
+      BDN_TRY(
+          writer->Write(stored.subspan(at, std::min(options_.piece_bytes, stored.size() - at))));
     }
-    return Error(done.error()).Context("store " + path);
-  }
-  BDN_TRY(fs_->SyncDir(ParentOf(path)));
-  return true;
+    if (encoded) return writer->PublishAs(ctx, kind, digest, true);
+    return writer->Commit(ctx, digest);
+  }();
+  if (!done) return Error(done.error()).Context("store " + path);
+  return done;
 }
 
 Result<bool> DirectoryStore::Touch(const Context& ctx,

@@ -103,4 +103,12 @@ Result<std::string> GetAll(const Context& ctx,
   return all;
 }
 
+Result<std::unique_ptr<ChunkWriter>> ObjectStore::StartChunk(const Context& ctx,
+                                                             const Scope& scope,
+                                                             std::uint64_t) {
+  BDN_TRY(ctx.Check());
+  BDN_TRY(CheckScope(scope));
+  return std::unique_ptr<ChunkWriter>();
+}
+
 }  // namespace bdn::store

@@ -77,6 +77,17 @@ class ObjectReader {
                      const ByteSink& sink) = 0;
 };
 
+// One chunk that is written while it arrives, so that every piece goes to the disk while it is in
+// the CPU's cache. Invisible until Commit; dropped without it, nothing stays. Not thread-safe.
+class ChunkWriter {
+ public:
+  virtual ~ChunkWriter() = default;
+  virtual Status Write(std::span<const std::byte> piece) = 0;
+  // As Put of what was written; once. kUnsupported for the rare content that cannot rest as it is:
+  // then Put it.
+  virtual Result<bool> Commit(const Context& ctx, const crypto::Digest& digest) = 0;
+};
+
 // The durable store. Put makes an object visible only complete, verified and durable.
 class ObjectStore : public ObjectReader {
  public:
@@ -92,6 +103,10 @@ class ObjectStore : public ObjectReader {
                            ObjectKind kind,
                            const crypto::Digest& digest,
                            std::span<const std::byte> bytes) = 0;
+  // A chunk of `size` bytes to be written piece by piece; null where that is no better than Put.
+  virtual Result<std::unique_ptr<ChunkWriter>> StartChunk(const Context& ctx,
+                                                          const Scope& scope,
+                                                          std::uint64_t size);
   // Renews the age of the object and tells whether it is there. (A mirror that reuses it must hold
   // it against GC.)
   virtual Result<bool> Touch(const Context& ctx,

@@ -84,6 +84,14 @@ struct LsOptions {
 };
 ExitCode Ls(App& app, const LsOptions& options);
 
+struct MigrateOptions {
+  std::string dir = ".";
+  bool yes = false;      // apply without asking
+  bool dry_run = false;  // wins over `yes`
+};
+// Exits: 0 done, cancelled or nothing to do; 1 refused; 2 usage.
+ExitCode Migrate(App& app, const MigrateOptions& options);
+
 struct SecretOptions {
   std::string name;
   std::string file = "-";

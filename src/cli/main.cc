@@ -29,6 +29,7 @@ struct CommandLine {
   std::string path = ".";
   MatchOptions match;
   LsOptions ls;
+  MigrateOptions migrate;
   std::vector<std::string> allow;
   std::vector<std::string> ignore;
   SecretOptions secret;
@@ -203,6 +204,20 @@ void AddKeyCommands(CLI::App& app, CommandLine& line) {
   remove->callback([&line] { line.run = [&line](App& a) { return KeyRm(a, line.key.name); }; });
 }
 
+void AddMigrateCommand(CLI::App& app, CommandLine& line) {
+  auto* migrate = app.add_subcommand(
+      "migrate", "Rewrite model_cache, hf_cache and external_data of a config as weights");
+  migrate->add_option("dir", line.migrate.dir, "Directory with config.yaml")->capture_default_str();
+  migrate->add_flag("-y,--yes,--non-interactive", line.migrate.yes, "Apply without asking");
+  migrate->add_flag("--dry-run", line.migrate.dry_run, "Only show the changes");
+  AddJson(migrate, line);
+  Example(migrate,
+          "  bdn migrate my-model/\n"
+          "  bdn migrate --dry-run\n"
+          "  bdn migrate --yes --json | jq .warnings\n");
+  migrate->callback([&line] { line.run = [&line](App& a) { return Migrate(a, line.migrate); }; });
+}
+
 void AddStoreCommands(CLI::App& app, CommandLine& line) {
   auto* secret = app.add_subcommand("secret", "Set, list and remove secrets");
   secret->require_subcommand(1);
@@ -328,6 +343,7 @@ void Build(CLI::App& app, CommandLine& line) {
   AddDeployCommands(app, line);
   AddNodeCommands(app, line);
   AddLocalCommands(app, line);
+  AddMigrateCommand(app, line);
   AddStoreCommands(app, line);
   AddKeyCommands(app, line);
   AddServeCommand(app, line, "control", "Run the control plane and its mirrors", true, false);

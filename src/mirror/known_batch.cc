@@ -7,22 +7,38 @@
 namespace bdn::mirror {
 
 Status KnownBatch::Add(store::KnownFile file, FileFlights::Token token) {
-  Pending full;
-  pending_.With([&](Pending& pending) {
-    pending.bytes += file.size;
+  const bool writes = pending_.With([&](Pending& pending) {
     pending.files.push_back(std::move(file));
     pending.tokens.push_back(std::move(token));
-    if (pending.bytes >= bytes_max_ || pending.files.size() >= kFilesMax) {
-      std::swap(full, pending);
-    }
+    return !std::exchange(pending.being_written, true);
   });
-  return Write(std::move(full));
+  if (!writes) return {};  // whoever writes now takes ours along next
+  for (;;) {
+    Pending taken = Take();
+    const bool more = !taken.files.empty();
+    Status written = Write(std::move(taken));
+    if (!more || !written) {
+      const bool late = pending_.With([&](Pending& pending) {
+        const bool again = written && !pending.files.empty();
+        if (!again) pending.being_written = false;
+        return again;
+      });
+      if (!late) return written;
+    }
+  }
+}
+
+KnownBatch::Pending KnownBatch::Take() {
+  Pending taken;
+  pending_.With([&](Pending& pending) {
+    std::swap(taken.files, pending.files);
+    std::swap(taken.tokens, pending.tokens);
+  });
+  return taken;
 }
 
 Status KnownBatch::Flush() {
-  Pending taken;
-  pending_.With([&](Pending& pending) { std::swap(taken, pending); });
-  return Write(std::move(taken));
+  return Write(Take());
 }
 
 Status KnownBatch::Write(Pending pending) {
@@ -30,7 +46,6 @@ Status KnownBatch::Write(Pending pending) {
   if (Status put = metadata_.PutKnownFiles(scope_, pending.files); !put) {
     // The mirror ends with this error; its last Flush tries once more to save the work.
     pending_.With([&](Pending& kept) {
-      kept.bytes += pending.bytes;
       std::move(pending.files.begin(), pending.files.end(), std::back_inserter(kept.files));
       std::move(pending.tokens.begin(), pending.tokens.end(), std::back_inserter(kept.tokens));
     });

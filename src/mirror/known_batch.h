@@ -1,7 +1,7 @@
 #pragma once
-// Finished files on their way into Metadata, many in one transaction: 100,000 small files must not
-// cost 100,000 commits. What a kill between two commits can lose is bounded by bytes: at most about
-// one chunk of small files is fetched again.
+// Finished files on their way into Metadata by group commit: a file is written at once when nobody
+// writes, else with all that came meanwhile by whoever does. So 100,000 small files do not cost
+// 100,000 commits, and a kill loses only the record of files that ended within the last one.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -16,8 +16,8 @@ namespace bdn::mirror {
 // Thread-safe.
 class KnownBatch {
  public:
-  KnownBatch(store::Metadata& metadata, store::Scope scope, std::uint64_t bytes_max)
-      : metadata_(metadata), scope_(std::move(scope)), bytes_max_(bytes_max) {}
+  KnownBatch(store::Metadata& metadata, store::Scope scope)
+      : metadata_(metadata), scope_(std::move(scope)) {}
 
   // `token` may be empty; it lands, with the result, when the file is on record, so that whoever
   // waits for it finds the record.
@@ -25,17 +25,16 @@ class KnownBatch {
   Status Flush();
 
  private:
-  static constexpr std::size_t kFilesMax = 512;
   struct Pending {
     std::vector<store::KnownFile> files;
     std::vector<FileFlights::Token> tokens;
-    std::uint64_t bytes = 0;
+    bool being_written = false;
   };
+  Pending Take();
   Status Write(Pending pending);
 
   store::Metadata& metadata_;
   const store::Scope scope_;
-  const std::uint64_t bytes_max_;
   Guarded<Pending> pending_;
 };
 

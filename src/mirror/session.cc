@@ -36,7 +36,7 @@ Session::Session(Engine& engine,
       pin_(pin),
       files_(files),
       progress_(progress),
-      known_(engine.metadata, scope, engine.options.chunk_bytes),
+      known_(engine.metadata, scope),
       results_(files.size()),
       held_at_(files.size()) {}
 

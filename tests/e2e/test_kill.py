@@ -123,7 +123,7 @@ class Reference:
             pushed = node.push(self.config, "--wait")
             assert pushed["mounts"][0]["manifest"] == self.manifest
             wait_until(lambda: all_active(node), 30, "every deployment that was pushed")
-            # Whole small files are put on record by the chunkful: so much may come again.
+            # A small file is on record a moment after it is stored: those of one moment may come again.
             again = sum(e["bytes"] for e in hub.content()) - self.bytes
             assert again <= CHUNK, f"{again} bytes were fetched again"
             assert max(wholly_fetched(hub).values()) <= 2

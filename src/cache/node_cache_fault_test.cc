@@ -47,7 +47,7 @@ class NodeCacheFaults : public ::testing::Test {
   // Opens, acquires both (the second evicts the first), and the first again.
   Status RunAll(std::unique_ptr<os::Fs> fs) {
     BDN_ASSIGN(const auto cache, Open(std::move(fs)));
-    for (const std::size_t version : {0, 1, 0}) BDN_TRY(Acquire(*cache, version));
+    for (const std::size_t version : {0U, 1U, 0U}) BDN_TRY(Acquire(*cache, version));
     return {};
   }
 
@@ -111,7 +111,7 @@ class NodeCacheFaults : public ::testing::Test {
     ASSERT_TRUE(cache) << cache.error().message();
     ExpectNoLitter(**cache, disk);
     ExpectBooksAreTrue(**cache, disk);
-    for (const std::size_t version : {0, 1}) {
+    for (const std::size_t version : {0U, 1U}) {
       const auto lease = Acquire(**cache, version);
       ASSERT_TRUE(lease) << lease.error().message();
       EXPECT_TRUE(Exists(disk, "trees/" + made[version].first.hex() + "/manifest"));
@@ -192,7 +192,7 @@ TEST_F(NodeCacheFaults, AnErrorOfAnyOperationLeavesTrueBooksAndARetryThatWorks) 
       auto cache = Open(faulty.Share());
       if (!cache) cache = Open(faulty.Share());
       ASSERT_TRUE(cache) << cache.error().message();
-      for (const std::size_t version : {0, 1, 0}) {
+      for (const std::size_t version : {0U, 1U, 0U}) {
         auto lease = Acquire(**cache, version);
         ExpectWholeTrees(disk);
         ExpectBooksAreTrue(**cache, disk);

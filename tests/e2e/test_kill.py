@@ -278,7 +278,8 @@ def test_what_a_killed_agent_had_stored_is_not_fetched_again(apart, big_model, l
         shutil.rmtree(agent.data / "agent")
         agent.restart(env=Killer(agent.work / "counter", number).env)
         run = agent.bdn("run", "m", "--", "true")
-        assert (run.code == 0) == (agent.process.popen.poll() is None), run
+        # The agent may also die when the lease is given back, after a run that went well.
+        assert run.code == 0 or agent.process.popen.poll() is not None, run
         agent.stop()
         agent.restart()
         done = agent.ok("run", "m", "--", "sha256sum", f"{location}/model.safetensors")

@@ -12,6 +12,7 @@ Result<std::unique_ptr<source::Source>> MakeMirrorSource(
     const source::SourceEnvironment& environment) {
   BDN_ASSIGN(const model::WeightsSource weights, mirror::SpecFromJson(mirror.spec));
   source::SourceCredentials credentials;
+  credentials.auth = weights.auth;
   const std::string& name = weights.auth.auth_secret_name;
   if (!name.empty()) {
     auto value = vault.Get(mirror.scope.org, name);

@@ -4,7 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "auth/identity_tokens.h"
 #include "base/result.h"
+#include "model/config.h"
 #include "model/source_uri.h"
 #include "net/http.h"
 #include "source/rate_limiter.h"
@@ -17,6 +19,11 @@ struct SourceCredentials {
   // The secret's plain value as it was stored; nullopt for anonymous access. hf: the token; s3, r2,
   // cw: JSON (cloud::ParseS3Secret).
   std::optional<std::string> secret;
+  // What the config says: method, roles and provider for OIDC. `auth_secret_name` is resolved
+  // already and used for messages only.
+  model::WeightsAuth auth = {};
+  // For AWS_OIDC and GCP_OIDC; outlives the source. Null where no issuer is set up.
+  auth::IdentityTokens* identity = nullptr;
 };
 
 // What every source of a process shares; both references outlive all sources.

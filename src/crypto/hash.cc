@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <optional>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -9,6 +10,7 @@
 #include <openssl/rand.h>
 
 #include "base/check.h"
+#include "crypto/crc.h"
 #include "crypto/digest.h"
 
 namespace bdn::crypto {
@@ -24,8 +26,36 @@ const EVP_MD* Method(HashKind kind) {
       return EVP_sha1();
     case HashKind::kMd5:
       return EVP_md5();
+    case HashKind::kCrc32:
+    case HashKind::kCrc32c:
+    case HashKind::kCrc64Nvme:
+      break;
   }
-  BDN_CHECK(false && "a HashKind that does not exist");
+  BDN_CHECK(false && "no HashKind of OpenSSL");
+}
+
+std::optional<Crc> MakeCrc(HashKind kind) {
+  switch (kind) {
+    case HashKind::kCrc32:
+      return Crc(CrcKind::kCrc32);
+    case HashKind::kCrc32c:
+      return Crc(CrcKind::kCrc32c);
+    case HashKind::kCrc64Nvme:
+      return Crc(CrcKind::kCrc64Nvme);
+    case HashKind::kSha256:
+    case HashKind::kSha1:
+    case HashKind::kMd5:
+      break;
+  }
+  return std::nullopt;
+}
+
+std::string HexOf(const Crc& crc) {
+  std::array<std::uint8_t, sizeof(std::uint64_t)> out{};
+  for (std::size_t i = 0; i < crc.size(); ++i) {
+    out[i] = static_cast<std::uint8_t>(crc.value() >> (8 * (crc.size() - 1 - i)));
+  }
+  return HexEncode(std::span(out).first(crc.size()));
 }
 
 unsigned char* Bytes(std::string& text) {
@@ -41,7 +71,9 @@ const unsigned char* Bytes(std::string_view text) {
 // OpenSSL's digests fail only when memory is out or the library was built without one of the three;
 // neither can be handled by a caller, so both end the process.
 struct Hasher::State {
-  explicit State(HashKind kind) : context(EVP_MD_CTX_new()) {
+  explicit State(HashKind kind) : crc(MakeCrc(kind)) {
+    if (crc) return;
+    context = EVP_MD_CTX_new();
     BDN_CHECK(context != nullptr);
     BDN_CHECK(EVP_DigestInit_ex(context, Method(kind), nullptr) == 1);
   }
@@ -49,7 +81,8 @@ struct Hasher::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  EVP_MD_CTX* context;
+  std::optional<Crc> crc;
+  EVP_MD_CTX* context = nullptr;  // of all kinds but CRCs
   bool finished = false;
 };
 
@@ -60,6 +93,7 @@ Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
 void Hasher::Update(std::span<const std::byte> bytes) {
   BDN_CHECK(!state_->finished);
+  if (state_->crc) return state_->crc->Update(bytes);
   BDN_CHECK(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) == 1);
 }
 
@@ -70,6 +104,7 @@ void Hasher::Update(std::string_view text) {
 std::string Hasher::FinishHex() {
   BDN_CHECK(!state_->finished);
   state_->finished = true;
+  if (state_->crc) return HexOf(*state_->crc);
   std::array<std::uint8_t, EVP_MAX_MD_SIZE> out{};
   unsigned size = 0;
   BDN_CHECK(EVP_DigestFinal_ex(state_->context, out.data(), &size) == 1);

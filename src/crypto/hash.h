@@ -1,5 +1,6 @@
 #pragma once
-// Publishers' hashes and message authentication, by OpenSSL's EVP interface.
+// Publishers' hashes and message authentication, by OpenSSL's EVP interface; checks by
+// crypto/crc.h.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +11,7 @@
 
 namespace bdn::crypto {
 
-enum class HashKind : std::uint8_t { kSha256, kSha1, kMd5 };
+enum class HashKind : std::uint8_t { kSha256, kSha1, kMd5, kCrc32, kCrc32c, kCrc64Nvme };
 
 // Incremental; not thread-safe.
 class Hasher {
@@ -21,7 +22,8 @@ class Hasher {
   Hasher& operator=(Hasher&&) noexcept;
   void Update(std::span<const std::byte> bytes);
   void Update(std::string_view text);
-  // Lower-case hex. Ends the stream: no Update after it.
+  // Lower-case hex, the most significant digit first, also of a CRC. Ends the stream: no Update
+  // after it.
   std::string FinishHex();
 
  private:

@@ -28,6 +28,10 @@ TEST(Hasher, PublishedVectors) {
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(hash(HashKind::kSha1, "abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
   EXPECT_EQ(hash(HashKind::kMd5, "message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
+  EXPECT_EQ(hash(HashKind::kCrc32, "123456789"), "cbf43926");
+  EXPECT_EQ(hash(HashKind::kCrc32c, "123456789"), "e3069283");
+  EXPECT_EQ(hash(HashKind::kCrc64Nvme, "123456789"), "ae8b14860a799888");
+  EXPECT_EQ(hash(HashKind::kCrc32c, ""), "00000000");
 }
 
 TEST(Hasher, MovesWithItsStream) {

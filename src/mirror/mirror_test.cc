@@ -257,6 +257,31 @@ TEST(MirrorVerify, WrongBytesTwiceAreCorruptAndInvisible) {
   }
 }
 
+TEST(MirrorVerify, AHashThatTheListingDoesNotTellIsAskedForOnceAndChecked) {
+  for (const std::size_t size : {500u, 3500u}) {
+    World world;
+    const std::string content = PatternBytes(size, 1);
+    MemorySource::File file = WithSha256(content);
+    file.hash_by_describe = true;
+    world.source.Publish("m", file);
+    world.source.FlipByte("m", 120, 1);
+    const auto result = world.Mirror();
+    ASSERT_TRUE(result) << result.error().message();
+    EXPECT_TRUE((world.TreeOf(result->manifest) == Tree{{"m", content}}));
+    EXPECT_EQ(world.source.bytes_served(), 2 * size);
+    EXPECT_EQ(world.source.describes(), 1);
+
+    ASSERT_TRUE(world.Mirror());
+    EXPECT_EQ(world.source.describes(), 1) << "nothing is asked of a file that is known";
+
+    MemorySource fork("memory://fork");
+    fork.Publish("renamed", file);
+    ASSERT_TRUE(world.MirrorWith(fork, world.objects, *world.metadata, world.executor));
+    EXPECT_EQ(fork.describes(), 1);
+    EXPECT_EQ(fork.bytes_served(), 0u) << "the content is here already";
+  }
+}
+
 TEST(MirrorVerify, DamagedStoredChunkIsFoundByTheHashOfAResumedFile) {
   World world;
   const std::string content = PatternBytes(5 * kChunk, 1);

@@ -71,6 +71,21 @@ Status CheckNames(const std::vector<source::RemoteFile>& files) {
   return {};
 }
 
+// Files that exist and that nobody can read as they are, all of them in one error.
+Status CheckProblems(const std::vector<source::RemoteFile>& files) {
+  std::string bad;
+  std::size_t count = 0;
+  for (const source::RemoteFile& file : files) {
+    if (file.problem.empty() || ++count > kBadNamesShownMax) continue;
+    bad += fmt::format("\n  '{}' {}", file.path, file.problem);
+  }
+  if (count == 0) return {};
+  return Error(Code::kUnsupported,
+               fmt::format("{} of the selected files cannot be read:{}{}", count, bad,
+                           count > kBadNamesShownMax ? "\n  and more" : ""))
+      .WithHint("make them readable at the source, or leave them out with ignore_patterns");
+}
+
 // Fields in front of their lengths, so that no two lists of fields give the same text.
 void AppendField(std::string& out, std::string_view field) {
   out += std::to_string(field.size());
@@ -115,6 +130,7 @@ Result<Selection> Select(std::vector<source::RemoteFile> listing,
         .WithHint("select fewer with allow_patterns");
   }
   BDN_TRY(CheckNames(selection.files));
+  BDN_TRY(CheckProblems(selection.files));
   std::sort(selection.files.begin(), selection.files.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
   selection.warnings = patterns.TopLevelTraps(unselected);

@@ -73,6 +73,22 @@ TEST(Select, HostileNamesThatAreNotSelectedDoNoHarm) {
   EXPECT_TRUE(Select({File("ok.bin"), File("../up")}, Weights({{"*.bin"}})));
 }
 
+TEST(Select, FilesThatCannotBeReadFailOnlyWhereTheyAreSelected) {
+  std::vector<source::RemoteFile> listing;
+  for (int i = 0; i < 22; ++i) listing.push_back(File("old/f" + std::to_string(i)));
+  for (auto& file : listing) file.problem = "is archived";
+  listing.push_back(File("w.bin"));
+  EXPECT_TRUE(Select(listing, Weights(std::nullopt, {{"old/**"}})));
+  const auto selection = Select(listing, Weights(std::nullopt));
+  ASSERT_FALSE(selection);
+  EXPECT_EQ(selection.error().code(), Code::kUnsupported);
+  const std::string& text = selection.error().message();
+  EXPECT_TRUE(text.starts_with("22 of the selected files cannot be read:")) << text;
+  EXPECT_NE(text.find("'old/f0' is archived"), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("and more")) << text;
+  EXPECT_NE(selection.error().hint().find("ignore_patterns"), std::string::npos);
+}
+
 TEST(Select, FileBelowAFileAndNamesTwiceAreRefused) {
   for (const auto& listing :
        {std::vector{File("a"), File("a/b")}, std::vector{File("a"), File("a")}}) {

@@ -28,7 +28,7 @@ Session::Session(Engine& engine,
                  source::Source& source,
                  const store::Scope& scope,
                  const source::Pin& pin,
-                 const std::vector<source::RemoteFile>& files,
+                 std::vector<source::RemoteFile>& files,
                  ProgressReporter& progress)
     : engine_(engine),
       source_(source),
@@ -196,10 +196,29 @@ Status Session::OpenFile(const Context& ctx, std::size_t index) {
   // We lead, and look only now: whoever led before us has put the file on record.
   BDN_ASSIGN(const bool reused, ReuseKnown(ctx, index, boarding.token));
   if (reused) return {};
+  BDN_ASSIGN(const bool known_by_hash, Describe(ctx, index, boarding.token));
+  if (known_by_hash) return {};
   if (file.size <= engine_.options.chunk_bytes) {
     return FetchSmall(ctx, index, std::move(boarding.token));
   }
   return OpenLarge(ctx, index, std::move(boarding.token));
+}
+
+Result<bool> Session::Describe(const Context& ctx, std::size_t index, FileFlights::Token& token) {
+  source::RemoteFile& file = files_[index];
+  if (file.hash_kind != source::ContentHash::kNone) return false;
+  auto described = source_.Describe(ctx, pin_, file);
+  if (!described) {
+    Error error = std::move(described).error();
+    if (error.code() == Code::kNotFound) {
+      error = std::move(error).WithCode(Code::kFailedPrecondition);
+    }
+    return std::move(error).Context(file.path);
+  }
+  file.hash_kind = described->hash_kind;
+  file.hash = std::move(described->hash);
+  if (ContentHashKey(file).empty()) return false;
+  return ReuseKnown(ctx, index, token);
 }
 
 Result<bool> Session::ReuseKnown(const Context& ctx, std::size_t index, FileFlights::Token& token) {

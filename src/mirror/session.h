@@ -43,7 +43,7 @@ class Session {
           source::Source& source,
           const store::Scope& scope,
           const source::Pin& pin,
-          const std::vector<source::RemoteFile>& files,
+          std::vector<source::RemoteFile>& files,
           ProgressReporter& progress);
   ~Session();
 
@@ -97,6 +97,9 @@ class Session {
   void Done();
 
   Status OpenFile(const Context& ctx, std::size_t index);
+  // What the listing did not say of a file that will be fetched; true when its hash is known by now
+  // and so is its content.
+  Result<bool> Describe(const Context& ctx, std::size_t index, FileFlights::Token& token);
   Result<bool> ReuseKnown(const Context& ctx, std::size_t index, FileFlights::Token& token);
   Status FetchSmall(const Context& ctx, std::size_t index, FileFlights::Token token);
   Result<FileResult> FetchSmallOnce(const Context& ctx, std::size_t index, ChunkBuffer& buffer);
@@ -120,7 +123,8 @@ class Session {
   source::Source& source_;
   const store::Scope scope_;
   const source::Pin pin_;
-  const std::vector<source::RemoteFile>& files_;
+  // An element gets its hash (Source::Describe) from the worker that has the file.
+  std::vector<source::RemoteFile>& files_;
   ProgressReporter& progress_;
   KnownBatch known_;
   Guarded<Queue> queue_;

@@ -15,6 +15,14 @@ std::optional<crypto::Hasher> MakeHasher(ContentHash kind, std::uint64_t size) {
       return crypto::Hasher(crypto::HashKind::kSha256);
     case ContentHash::kMd5:
       return crypto::Hasher(crypto::HashKind::kMd5);
+    case ContentHash::kSha1:
+      return crypto::Hasher(crypto::HashKind::kSha1);
+    case ContentHash::kCrc32:
+      return crypto::Hasher(crypto::HashKind::kCrc32);
+    case ContentHash::kCrc32c:
+      return crypto::Hasher(crypto::HashKind::kCrc32c);
+    case ContentHash::kCrc64Nvme:
+      return crypto::Hasher(crypto::HashKind::kCrc64Nvme);
     case ContentHash::kGitBlobSha1: {
       crypto::Hasher hasher(crypto::HashKind::kSha1);
       hasher.Update("blob " + std::to_string(size) + std::string(1, '\0'));
@@ -34,6 +42,14 @@ std::string_view NameOf(ContentHash kind) {
       return "git blob id";
     case ContentHash::kMd5:
       return "MD5";
+    case ContentHash::kSha1:
+      return "SHA-1";
+    case ContentHash::kCrc32:
+      return "CRC-32";
+    case ContentHash::kCrc32c:
+      return "CRC-32C";
+    case ContentHash::kCrc64Nvme:
+      return "CRC-64/NVME";
   }
   return "hash";
 }

@@ -3,7 +3,8 @@
 // has the bytes, while they are hot.
 //
 // Git names a blob by sha1("blob " + decimal length + "\0" + content) (git-scm.com, "Git Objects");
-// Git LFS names content by its SHA-256 (git-lfs docs/spec.md). MD5 is for object stores.
+// Git LFS names content by its SHA-256 (git-lfs docs/spec.md). MD5, SHA-1 of the plain
+// content and the CRCs are for object stores.
 #include <cstdint>
 #include <optional>
 #include <span>

@@ -44,6 +44,22 @@ TEST(ContentVerifier, KnowsSha256AndMd5) {
   EXPECT_FALSE(Verify(File(ContentHash::kMd5, "900150983cd24fb0d6963f7d28e17f73", 3), "abc"));
 }
 
+TEST(ContentVerifier, KnowsWhatObjectStoresPublish) {
+  const std::pair<ContentHash, std::string> of_digits[] = {
+      {ContentHash::kSha1, "f7c3bc1d808e04732adf679965ccc34ca7ae3441"},
+      {ContentHash::kCrc32, "cbf43926"},
+      {ContentHash::kCrc32c, "e3069283"},
+      {ContentHash::kCrc64Nvme, "ae8b14860a799888"},
+  };
+  for (const auto& [kind, hash] : of_digits) {
+    EXPECT_TRUE(Verify(File(kind, hash, 9), "123456789", 4)) << hash;
+    const auto wrong = Verify(File(kind, hash, 9), "123456798");
+    ASSERT_FALSE(wrong) << hash;
+    EXPECT_EQ(wrong.error().code(), Code::kCorrupt);
+    EXPECT_NE(wrong.error().message().find(hash), std::string::npos) << wrong.error().message();
+  }
+}
+
 TEST(ContentVerifier, WithoutAHashTheSizeStillCounts) {
   EXPECT_TRUE(Verify(File(ContentHash::kNone, "", 3), "abc"));
   EXPECT_FALSE(Verify(File(ContentHash::kNone, "", 4), "abc"));

@@ -26,7 +26,16 @@ struct Pin {
   std::vector<std::string> warnings;
 };
 
-enum class ContentHash : std::uint8_t { kNone, kSha256, kGitBlobSha1, kMd5 };
+enum class ContentHash : std::uint8_t {
+  kNone,
+  kSha256,
+  kGitBlobSha1,
+  kMd5,
+  kSha1,
+  kCrc32,
+  kCrc32c,
+  kCrc64Nvme,
+};
 
 struct RemoteFile {
   std::string path;  // relative to the source's root; already checked by model::CheckTreePath
@@ -34,7 +43,10 @@ struct RemoteFile {
   std::string etag;     // changes when the content does; scoped to Pin::identity
   std::string version;  // generation or version id; may be empty
   ContentHash hash_kind = ContentHash::kNone;
-  std::string hash;  // lower-case hex; what the publisher says the content is
+  std::string hash;  // lower-case hex, the most significant digit first; what the publisher says
+  // Why nobody can read the file as it is ("is archived: restore it"); empty for the others. A
+  // mirror whose patterns select such a file fails with it before anything is fetched.
+  std::string problem = {};
 };
 
 // Bytes of one range, in order. May be called on the thread that called Read only.
@@ -52,6 +64,16 @@ class Source {
   // Every file at the pin, sorted by path; directories are implied. Names that could not become a
   // local path, duplicates and file/directory collisions are kInvalidArgument with the whole list.
   virtual Result<std::vector<RemoteFile>> List(const Context& ctx, const Pin& pin) = 0;
+
+  // What a listing does not say of a file that is about to be fetched: the publisher's hash, where
+  // asking for it takes a request a file. Asked once before the first Read of a file that has none.
+  // Gives the file back, perhaps with `hash_kind` and `hash`; a publisher that does not tell is no
+  // error. Errors and threads: as for Read.
+  virtual Result<RemoteFile> Describe(const Context& ctx, const Pin& pin, const RemoteFile& file) {
+    (void)ctx;
+    (void)pin;
+    return file;
+  }
 
   // Fetches exactly [range.begin, range.end) of `file` at the pin, in order, without gaps.
   // Retries what is worth retrying, resumes where it stopped, refreshes what expired; progress

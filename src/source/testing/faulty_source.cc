@@ -39,6 +39,14 @@ Result<std::vector<RemoteFile>> FaultySource::List(const Context& ctx, const Pin
   return Failure();
 }
 
+Result<RemoteFile> FaultySource::Describe(const Context& ctx,
+                                          const Pin& pin,
+                                          const RemoteFile& file) {
+  if (!Fires(false)) return inner_.Describe(ctx, pin, file);
+  if (plan_.fault == SourceFault::kStall) BDN_TRY(Stall(ctx));
+  return Failure();
+}
+
 Status FaultySource::Read(const Context& ctx,
                           const Pin& pin,
                           const RemoteFile& file,

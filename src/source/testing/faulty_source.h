@@ -17,7 +17,8 @@ enum class SourceFault : std::uint8_t {
   kStall,     // the call blocks until its context is cancelled
 };
 
-// Counts Resolve, List and Read as operations 0, 1, 2, … Thread-safe; `inner` is borrowed.
+// Counts Resolve, List, Describe and Read as operations 0, 1, 2, … Thread-safe; `inner` is
+// borrowed.
 class FaultySource final : public Source {
  public:
   struct Plan {
@@ -38,6 +39,7 @@ class FaultySource final : public Source {
 
   Result<Pin> Resolve(const Context& ctx) override;
   Result<std::vector<RemoteFile>> List(const Context& ctx, const Pin& pin) override;
+  Result<RemoteFile> Describe(const Context& ctx, const Pin& pin, const RemoteFile& file) override;
   Status Read(const Context& ctx,
               const Pin& pin,
               const RemoteFile& file,

@@ -72,6 +72,10 @@ int MemorySource::lists() const {
   return state_.With([](const State& s) { return s.lists; });
 }
 
+int MemorySource::describes() const {
+  return state_.With([](const State& s) { return s.describes; });
+}
+
 int MemorySource::concurrent_reads_max() const {
   return state_.With([](const State& s) { return s.reading_max; });
 }
@@ -82,6 +86,7 @@ void MemorySource::ForgetCalls() {
     s.bytes_served = 0;
     s.resolves = 0;
     s.lists = 0;
+    s.describes = 0;
     s.reading_max = 0;
   });
 }
@@ -111,10 +116,27 @@ Result<std::vector<RemoteFile>> MemorySource::List(const Context& ctx, const Pin
                        .size = file.content.size(),
                        .etag = file.etag,
                        .version = file.version,
-                       .hash_kind = file.hash_kind,
-                       .hash = file.hash});
+                       .hash_kind = file.hash_by_describe ? ContentHash::kNone : file.hash_kind,
+                       .hash = file.hash_by_describe ? "" : file.hash});
     }
     return files;
+  });
+}
+
+Result<RemoteFile> MemorySource::Describe(const Context& ctx,
+                                          const Pin& pin,
+                                          const RemoteFile& file) {
+  BDN_TRY(ctx.Check());
+  return state_.With([&](State& s) -> Result<RemoteFile> {
+    s.describes += 1;
+    const auto it = s.files.find(file.path);
+    if (pin.identity != identity_ || it == s.files.end() || it->second.etag != file.etag) {
+      return Changed(file.path + " is another one");
+    }
+    RemoteFile described = file;
+    described.hash_kind = it->second.hash_kind;
+    described.hash = it->second.hash;
+    return described;
   });
 }
 

@@ -21,6 +21,7 @@ class MemorySource final : public Source {
     std::string hash;
     std::string etag;  // empty: Publish makes one that changes with every call
     std::string version;
+    bool hash_by_describe = false;  // the listing does not tell the hash, Describe does
   };
   struct ReadCall {
     std::string path;
@@ -49,12 +50,14 @@ class MemorySource final : public Source {
   std::uint64_t bytes_served() const;  // handed to sinks
   int resolves() const;
   int lists() const;
+  int describes() const;
   int concurrent_reads_max() const;
   void ForgetCalls();
 
   // --- Source ---
   Result<Pin> Resolve(const Context& ctx) override;
   Result<std::vector<RemoteFile>> List(const Context& ctx, const Pin& pin) override;
+  Result<RemoteFile> Describe(const Context& ctx, const Pin& pin, const RemoteFile& file) override;
   Status Read(const Context& ctx,
               const Pin& pin,
               const RemoteFile& file,
@@ -77,6 +80,7 @@ class MemorySource final : public Source {
     std::uint64_t bytes_served = 0;
     int resolves = 0;
     int lists = 0;
+    int describes = 0;
     int reading = 0;
     int reading_max = 0;
   };

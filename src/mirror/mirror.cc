@@ -168,7 +168,7 @@ Result<MirrorResult> Mirrorer::Run(const Context& ctx,
       .on_pin = on_pin,
       .progress = ProgressReporter(ctx.clock(), progress, impl_->engine.options.progress_interval),
       .caller_error = std::nullopt};
-  const std::string where = "mirror " + request.weights.source;
+  const std::string where = "mirror " + ShownSource(request.weights.source);
   for (int restarts = 0;; ++restarts) {
     auto result = impl_->Attempt(deadline.context(), job);
     if (result) return result;
@@ -186,7 +186,7 @@ Result<MirrorResult> Mirrorer::Run(const Context& ctx,
           .WithHint("wait until publishing is finished, or name a fixed revision, and push again");
     }
     log::Info("source changed while it was mirrored: starting again",
-              {{"source", request.weights.source}, {"reason", error.message()}});
+              {{"source", ShownSource(request.weights.source)}, {"reason", error.message()}});
   }
 }
 

@@ -108,6 +108,10 @@ std::string IdentityText(const source::Pin& pin, const source::RemoteFile& file)
 
 }  // namespace
 
+std::string ShownSource(const std::string& source) {
+  return source.starts_with("https://") ? net::RedactUrl(source) : source;
+}
+
 Result<Selection> Select(std::vector<source::RemoteFile> listing,
                          const model::WeightsSource& weights) {
   BDN_ASSIGN(const model::PatternSet patterns,

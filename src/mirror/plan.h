@@ -23,6 +23,10 @@ struct Selection {
   std::vector<std::string> warnings;  // patterns that probably mean something else
 };
 
+// A source as it may stand in logs and errors: an https:// address without its query, which may be
+// a signature and so a secret.
+std::string ShownSource(const std::string& source);
+
 // Applies the patterns of `weights` to a listing.
 // Errors: kInvalidArgument when nothing is selected (says how many files were listed, names the
 //         patterns and the first files), when a pattern is malformed, and when names of selected

@@ -28,6 +28,11 @@ model::WeightsSource Weights(std::optional<std::vector<std::string>> allow,
   return weights;
 }
 
+TEST(ShownSource, LeavesOutTheQueryOfAnAddress) {
+  EXPECT_EQ(ShownSource("https://h/f.bin?sig=1"), "https://h/f.bin");
+  EXPECT_EQ(ShownSource("hf://a/b@v?1"), "hf://a/b@v?1");
+}
+
 TEST(Select, TakesWhatThePatternsSelectSortedAndSummed) {
   const auto selection =
       Select({File("z.bin"), File("a/b.bin", 5), File("README.md")}, Weights({{"**/*.bin"}}));

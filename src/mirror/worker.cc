@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "mirror/plan.h"
 #include "mirror/spec.h"
 
 namespace bdn::mirror {
@@ -219,7 +220,7 @@ bool MirrorWorker::FinishWithOlder(const Context& ctx, Job& job, const Error& er
 
   std::vector<std::string> warnings = older.warnings;
   warnings.push_back(fmt::format("{} could not be reached ({}): using {} {}, mirrored earlier",
-                                 job.row.source, error.message(),
+                                 ShownSource(job.row.source), error.message(),
                                  older.pin_type.empty() ? "pin" : older.pin_type, older.pin));
   const Status pinned =
       metadata_.SetMirrorPin(job.row.id, options_.owner, older.pin, older.pin_type, warnings);
@@ -264,8 +265,9 @@ void MirrorWorker::Fail(Job& job, const Error& error) {
   }
   const WallTime now = clock_.Now();
   const auto level = retry ? log::Level::kWarn : log::Level::kError;
-  log::Write(level, retry ? "mirror attempt failed" : "mirror failed",
-             {{"mirror", job.row.id}, {"source", job.row.source}, {"error", shown.message}});
+  log::Write(
+      level, retry ? "mirror attempt failed" : "mirror failed",
+      {{"mirror", job.row.id}, {"source", ShownSource(job.row.source)}, {"error", shown.message}});
   Log(job, "write its failure",
       metadata_.FailMirror(job.row.id, options_.owner, shown, retry, now + wait, now));
 }

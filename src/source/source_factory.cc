@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "source/https.h"
 #include "source/hugging_face.h"
 #include "source/s3.h"
 
@@ -26,17 +27,20 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
            .secret = credentials.secret,
            .retry = environment.retry,
            .random = environment.random});
+    case model::Scheme::kHttps:
+      return MakeHttpsSource(
+          uri, environment.transport, environment.limiters,
+          {.secret = credentials.secret, .retry = environment.retry, .random = environment.random});
     case model::Scheme::kAzure:
     case model::Scheme::kBt:
     case model::Scheme::kGs:
-    case model::Scheme::kHttps:
       break;
   }
   return Error(
       Code::kUnsupported,
       fmt::format("This version cannot read {}:// sources. It reads: hf://owner/name@rev, "
                   "hf://datasets/owner/name@rev, hf://spaces/owner/name@rev, s3://bucket/path, "
-                  "r2://account.bucket/path and cw://bucket/path",
+                  "r2://account.bucket/path, cw://bucket/path and https://host/file",
                   model::SchemeName(uri.scheme)));
 }
 

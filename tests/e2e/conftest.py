@@ -8,6 +8,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(1, str(pathlib.Path(__file__).parent.parent / "servers"))
 
 import harness  # noqa: E402
 
@@ -69,3 +70,25 @@ def location():
     assert not top.exists()
     yield top / "model"
     assert not top.exists(), "a mount location appeared on the host's tree"
+
+
+@pytest.fixture(scope="session")
+def rgw(tmp_path_factory):
+    """Ceph's S3 gateway with one user and no buckets: tests/servers/rgw.py. Shared by the tests of a
+    file, so each makes buckets of its own names. About two seconds."""
+    from rgw import Rgw
+    server = Rgw.start(tmp_path_factory.mktemp("servers"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rgw_sts(tmp_path_factory):
+    """The same with STS: `rgw_sts.add_oidc_provider(issuer, [audience], thumbprint)` makes an issuer known,
+    `rgw_sts.add_web_identity_role(name, issuer, audience, bucket)` a role that its tokens may take with
+    AssumeRoleWithWebIdentity at `rgw_sts.endpoint`. tests/servers/rgw.py says what the gateway wants of
+    an issuer."""
+    from rgw import Rgw
+    server = Rgw.start(tmp_path_factory.mktemp("servers"), sts=True)
+    yield server
+    server.stop()

@@ -67,7 +67,15 @@ struct MountOptions {
 ExitCode Mount(App& app, const MountOptions& options);
 ExitCode Unmount(App& app, const MountOptions& options);
 
-ExitCode Validate(App& app, const std::string& path);
+struct ValidateOptions {
+  std::string path = ".";
+  bool explain = false;  // lists the sources and asks the control plane about secrets
+  bool offline = false;  // nothing is contacted
+  std::vector<std::string> allow_private;
+};
+ExitCode Validate(App& app, const ValidateOptions& options);
+// Prints the JSON Schema of config.yaml, or of its weights.
+ExitCode Schema(App& app, bool weights_only);
 struct MatchOptions {
   std::optional<std::vector<std::string>> allow;
   std::optional<std::vector<std::string>> ignore;

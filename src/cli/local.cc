@@ -3,35 +3,17 @@
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include "cli/app.h"
-#include "cli/operator_network.h"
-#include "model/config.h"
+#include "cli/source_lister.h"
 #include "model/match_report.h"
 #include "model/pattern.h"
 #include "model/source_uri.h"
-#include "model/validate_report.h"
-#include "source/source_factory.h"
 
 namespace bdn::cli {
 namespace {
 
 constexpr std::size_t kPathsBytesMax = 1 << 30;
-
-// The file that a directory argument means, with the hint that a .yml deserves.
-Result<std::string> ConfigPath(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return Error(Code::kNotFound, "there is no " + path);
-  if (!S_ISDIR(info.st_mode)) return path;
-  const std::string yaml = path + "/config.yaml";
-  if (::stat(yaml.c_str(), &info) == 0) return yaml;
-  if (::stat((path + "/config.yml").c_str(), &info) == 0) {
-    return Error(Code::kNotFound, "there is no " + yaml + ", but a config.yml")
-        .WithHint("rename it to config.yaml");
-  }
-  return Error(Code::kNotFound, "there is no " + yaml);
-}
 
 std::vector<std::string> Lines(const std::string& text) {
   std::vector<std::string> lines;
@@ -65,25 +47,6 @@ std::string LsJson(const source::Pin& pin,
 
 }  // namespace
 
-ExitCode Validate(App& app, const std::string& path) {
-  std::string file = path;
-  const auto yaml = [&]() -> Result<std::string> {
-    BDN_ASSIGN(file, ConfigPath(path));
-    return ReadFileOrStdin(file, model::kConfigBytesMax);
-  }();
-  // A file that cannot be read is one more finding: the answer has the same shape and exit code.
-  model::ConfigReport report;
-  if (yaml) {
-    report = model::ParseConfig(*yaml);
-  } else {
-    const std::string hint = yaml.error().hint().empty() ? "" : "; " + yaml.error().hint();
-    report.errors.push_back({.message = yaml.error().message() + hint});
-  }
-  app.terminal.Out(app.json ? model::ValidateJson(report) + "\n"
-                            : model::ValidateText(report, file));
-  return report.errors.empty() ? 0 : 1;
-}
-
 ExitCode Match(App& app, const MatchOptions& options) {
   model::MatchRequest request;
   request.allow = options.allow;
@@ -104,23 +67,15 @@ ExitCode Ls(App& app, const LsOptions& options) {
   BDN_ASSIGN(const model::SourceUri uri, model::ParseSourceUri(options.source));
   BDN_ASSIGN(const model::PatternSet patterns,
              model::PatternSet::Parse(options.allow, options.ignore));
-  source::SourceCredentials credentials;
+  std::string secret;
   if (!options.token_file.empty()) {
-    BDN_ASSIGN(credentials.secret, ReadFileOrStdin(options.token_file, 64 * 1024));
-  } else if (uri.scheme == model::Scheme::kHf && !app.env.hf_token.empty()) {
-    credentials.secret = app.env.hf_token;
+    BDN_ASSIGN(secret, ReadFileOrStdin(options.token_file, 64 * 1024));
   }
-  BDN_ASSIGN(const auto transport,
-             MakeSourceTransport(options.allow_private, app.env, app.env.hf_endpoint));
-  source::RateLimiters limiters;
-  BDN_ASSIGN(const auto source, source::MakeSource(uri, credentials,
-                                                   {.transport = *transport,
-                                                    .limiters = limiters,
-                                                    .hf_endpoint = app.env.hf_endpoint,
-                                                    .s3_endpoint = app.env.s3_endpoint}));
-  BDN_ASSIGN(const source::Pin pin, source->Resolve(app.ctx));
+  SourceLister lister(app.env, {.allow_private = options.allow_private, .patient = true});
+  BDN_ASSIGN(SourceListing listing, lister.List(app.ctx, uri, secret));
+  const source::Pin& pin = listing.pin;
+  std::vector<source::RemoteFile>& files = listing.files;
   for (const auto& warning : pin.warnings) app.terminal.ShowWarning(warning);
-  BDN_ASSIGN(std::vector<source::RemoteFile> files, source->List(app.ctx, pin));
   const std::size_t listed = files.size();
   std::vector<std::string> left;
   std::erase_if(files, [&](const source::RemoteFile& file) {

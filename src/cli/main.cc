@@ -26,7 +26,8 @@ struct CommandLine {
   std::string id;
   RunOptions run_options;
   MountOptions mount;
-  std::string path = ".";
+  ValidateOptions validate;
+  bool weights_only = false;
   MatchOptions match;
   LsOptions ls;
   MigrateOptions migrate;
@@ -149,12 +150,35 @@ void AddPatterns(CLI::App* command, CommandLine& line) {
 }
 
 void AddLocalCommands(CLI::App& app, CommandLine& line) {
-  auto* validate = app.add_subcommand("validate", "Check a config; nothing is contacted");
-  validate->add_option("path", line.path, "Directory with config.yaml, or the file")
+  ValidateOptions& v = line.validate;
+  auto* validate = app.add_subcommand("validate", "Check a config; contacts nothing by itself");
+  validate
+      ->add_option("path", v.path, "Directory with config.yaml, or the file; - is standard input")
       ->capture_default_str();
+  auto* explain = validate->add_flag(
+      "--explain", v.explain,
+      "Say for each source what is mounted where, which secret it uses and whether it is set, "
+      "whether its revision may move, and which files the patterns select and leave");
+  validate->add_flag("--offline", v.offline, "With --explain: contact nothing")->needs(explain);
+  validate->add_option("--allow-private", v.allow_private,
+                       "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)");
   AddJson(validate, line);
-  Example(validate, "  bdn validate\n  bdn validate model/config.yaml --json\n");
-  validate->callback([&line] { line.run = [&line](App& a) { return Validate(a, line.path); }; });
+  AddClientOptions(validate, line);
+  Example(validate,
+          "  bdn validate\n"
+          "  bdn validate model/config.yaml --json\n"
+          "  bdn validate --explain      # lists the sources; HF_TOKEN for gated ones\n");
+  validate->callback(
+      [&line] { line.run = [&line](App& a) { return Validate(a, line.validate); }; });
+
+  auto* schema = app.add_subcommand("schema", "Print the JSON Schema of config.yaml for editors");
+  schema->add_flag("--weights", line.weights_only, "Of the value of `weights` alone");
+  Example(schema,
+          "  bdn schema > config.schema.json\n"
+          "  # then, as the first line of config.yaml:\n"
+          "  # yaml-language-server: $schema=config.schema.json\n");
+  schema->callback(
+      [&line] { line.run = [&line](App& a) { return Schema(a, line.weights_only); }; });
 
   auto* match = app.add_subcommand("match", "Show which paths the patterns select");
   AddPatterns(match, line);

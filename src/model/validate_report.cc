@@ -49,18 +49,32 @@ json::object WeightsOf(const WeightsSource& weights) {
   return object;
 }
 
-// A config may hold escape sequences, which a terminal would obey.
-std::string PrintableText(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += c == '\n' ? "\\n" : fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
+json::object ExplainOf(const WeightsSource& weights, const SourceExplanation& explained) {
+  json::object object;
+  object["mount_path"] = weights.mount_path;
+  object["secret"] = json::object{{"state", SecretStateName(explained.secret)},
+                                  {"name", TextOrNull(weights.auth.auth_secret_name)},
+                                  {"reason", TextOrNull(explained.secret_unknown)}};
+  object["revision"] =
+      json::object{{"kind", RevisionKindName(explained.revision.kind)},
+                   {"message", explained.revision.message},
+                   {"commit", TextOrNull(explained.commit)},
+                   {"pinned_source", TextOrNull(explained.revision.pinned_source)}};
+  object["files"] = nullptr;
+  json::array findings;
+  if (const auto& selection = explained.selection) {
+    object["files"] = json::object{{"listed", selection->files},
+                                   {"listed_bytes", selection->bytes},
+                                   {"selected", selection->selected_files},
+                                   {"selected_bytes", selection->selected_bytes}};
+    for (const SelectionFinding& finding : selection->findings) {
+      findings.push_back(json::object{{"rule", finding.rule}, {"message", finding.message}});
     }
   }
-  return out;
+  object["not_listed"] = TextOrNull(explained.not_listed);
+  object["warnings"] = json::array(explained.warnings.begin(), explained.warnings.end());
+  object["findings"] = std::move(findings);
+  return object;
 }
 
 void AppendFindings(std::string& out,
@@ -82,6 +96,19 @@ std::string Count(std::size_t count, std::string_view noun) {
 
 }  // namespace
 
+std::string PrintableText(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += c == '\n' ? "\\n" : fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 std::string_view AuthMethodName(AuthMethod method) {
   switch (method) {
     case AuthMethod::kCustomSecret:
@@ -96,15 +123,19 @@ std::string_view AuthMethodName(AuthMethod method) {
   return {};
 }
 
-std::string ValidateJson(const ConfigReport& report) {
+std::string ValidateJson(const ConfigReport& report,
+                         const std::vector<SourceExplanation>* explained) {
   json::object object;
   object["ok"] = report.errors.empty();
   object["errors"] = FindingsOf(report.errors);
   object["warnings"] = FindingsOf(report.warnings);
   json::array weights;
   if (report.config) {
-    for (const WeightsSource& source : report.config->weights) {
-      weights.emplace_back(WeightsOf(source));
+    const std::vector<WeightsSource>& sources = report.config->weights;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      json::object item = WeightsOf(sources[i]);
+      if (explained != nullptr) item["explain"] = ExplainOf(sources[i], explained->at(i));
+      weights.emplace_back(std::move(item));
     }
   }
   object["weights"] = std::move(weights);

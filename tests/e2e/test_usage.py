@@ -20,7 +20,7 @@ def bdn(*args, stdin=None, env=None):
 
 COMMANDS = [
     ["up"], ["push"], ["status"], ["watch"], ["activate"], ["deactivate"], ["delete"], ["run"],
-    ["mount"], ["unmount"], ["validate"], ["match"], ["ls"], ["migrate"], ["secret"], ["volume"],
+    ["mount"], ["unmount"], ["validate"], ["schema"], ["match"], ["ls"], ["migrate"], ["secret"], ["volume"],
     ["pull"], ["gc"], ["control"], ["agent"], ["secret", "set"], ["secret", "ls"], ["secret", "rm"],
     ["volume", "push"], ["volume", "ls"], ["volume", "show"], ["volume", "tag"],
 ]

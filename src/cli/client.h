@@ -22,6 +22,7 @@ struct Environment {
   std::string hf_endpoint;      // HF_ENDPOINT
   std::string hf_token;         // HF_TOKEN
   std::string s3_endpoint;      // AWS_ENDPOINT_URL_S3
+  std::string sts_endpoint;     // AWS_ENDPOINT_URL_STS
   std::string data;             // BDN_DATA
   std::string master_key_file;  // BDN_MASTER_KEY_FILE
   std::string proxy;            // HTTPS_PROXY or https_proxy: for sources only

@@ -29,6 +29,11 @@ Result<std::unique_ptr<net::Transport>> MakeSourceTransport(const std::vector<st
     if (!url) return std::move(url).error().Context("the S3 endpoint (AWS_ENDPOINT_URL_S3)");
     BDN_TRY(options.addresses.Allow(url->host));
   }
+  if (!env.sts_endpoint.empty()) {
+    auto url = net::ParseUrl(env.sts_endpoint);
+    if (!url) return std::move(url).error().Context("the STS endpoint (AWS_ENDPOINT_URL_STS)");
+    BDN_TRY(options.addresses.Allow(url->host));
+  }
   return net::MakeCurlTransport(std::move(options));
 }
 

@@ -111,6 +111,7 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                           .limiters = role.limiters,
                                           .hf_endpoint = endpoint,
                                           .s3_endpoint = app.env.s3_endpoint,
+                                          .sts_endpoint = app.env.sts_endpoint,
                                           .random = &RandomUnit};
   const std::string owner = fmt::format("pid-{}-{}", ::getpid(), os::RandomName());
   role.worker = std::make_unique<mirror::MirrorWorker>(

@@ -60,6 +60,12 @@ Status CheckBucket(std::string_view bucket) {
   return {};
 }
 
+// How a service says that temporary keys are good no more. Ceph forgets their name instead.
+bool HaveEnded(std::string_view code) {
+  return code == "ExpiredToken" || code == "InvalidToken" || code == "TokenRefreshRequired" ||
+         code == "InvalidAccessKeyId";
+}
+
 // Passes 2xx on and keeps the beginning of everything else.
 class Splitter final : public net::ResponseSink {
  public:
@@ -185,6 +191,7 @@ S3Client::S3Client(net::Transport& transport, S3Site site, std::string authority
 
 Result<std::unique_ptr<S3Client>> S3Client::Make(net::Transport& transport, S3Site site) {
   if (site.region.empty()) site.region = kS3RegionDefault;
+  if (!site.provider) site.provider = std::make_shared<StaticAwsCredentials>(site.credentials);
   BDN_ASSIGN(const net::Url url,
              S3BucketUrl(site.endpoint, site.region, site.bucket, site.virtual_host));
   return std::unique_ptr<S3Client>(new S3Client(transport, std::move(site), url.authority()));
@@ -192,6 +199,7 @@ Result<std::unique_ptr<S3Client>> S3Client::Make(net::Transport& transport, S3Si
 
 Result<net::HttpRequest> S3Client::MakeRequest(const S3Call& call,
                                                const State& state,
+                                               const auth::AwsCredentials& keys,
                                                WallTime now) const {
   net::HttpRequest request;
   request.method = call.step == S3Step::kHead ? "HEAD" : "GET";
@@ -204,7 +212,7 @@ Result<net::HttpRequest> S3Client::MakeRequest(const S3Call& call,
   // Not signed: what stands between may change it. With gzip on the way sizes would not hold.
   request.headers.Set("Accept-Encoding", "identity");
   const net::Headers added =
-      auth::SignSigV4(request, {.region = state.region}, site_.credentials, now + state.skew);
+      auth::SignSigV4(request, {.region = state.region}, keys, now + state.skew);
   for (const auto& [name, value] : added.fields()) request.headers.Set(name, value);
   return request;
 }
@@ -240,10 +248,12 @@ Result<net::ResponseHead> S3Client::Send(const Context& ctx,
                                          net::ResponseSink& sink) const {
   bool region_fixed = false;
   bool clock_fixed = false;
+  bool keys_renewed = false;
   for (;;) {
+    BDN_ASSIGN(const auth::AwsCredentials keys, site_.provider->Get(ctx));
     const State used = state_.With([](const State& state) { return state; });
     const WallTime now = ctx.clock().Now();
-    BDN_ASSIGN(const auto request, MakeRequest(call, used, now));
+    BDN_ASSIGN(const auto request, MakeRequest(call, used, keys, now));
     Splitter splitter(sink);
     const Status status = transport_.Fetch(ctx, request, splitter);
     if (!splitter.head) {
@@ -277,7 +287,13 @@ Result<net::ResponseHead> S3Client::Send(const Context& ctx,
         continue;
       }
     }
-    return ErrorOf(call, head, body, now);
+    if (HaveEnded(body.code) && !keys_renewed && site_.provider->Refused(keys)) {
+      keys_renewed = true;
+      continue;
+    }
+    Error error = ErrorOf(call, head, body, now);
+    return keys_renewed ? std::move(error).Context("with keys renewed a moment ago")
+                        : std::move(error);
   }
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 // The wire of S3 and of what speaks its protocol (Cloudflare R2, CoreWeave, MinIO, Ceph):
 // addresses, signatures, one attempt of each call, and what answers mean. Nothing here waits or
-// retries, with two exceptions that are part of addressing a bucket: a region that the server
-// corrects and a clock that it finds wrong are put right once a call and remembered.
+// retries, with three exceptions that are part of addressing a bucket: a region that the server
+// corrects, a clock that it finds wrong and keys that have ended, where others can be had, are put
+// right once a call and remembered.
 //
 // Source: the Amazon S3 API reference; developers.cloudflare.com/r2/api/s3.
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "base/context.h"
 #include "base/guarded.h"
 #include "base/result.h"
+#include "cloud/aws_credentials.h"
 #include "cloud/s3_xml.h"
 #include "net/http.h"
 
@@ -52,6 +54,8 @@ struct S3Site {
   std::string bucket;
   auth::AwsCredentials credentials;
   bool virtual_host = false;  // of an endpoint that is not Amazon's
+  // Gives the keys instead of `credentials`; null for those.
+  std::shared_ptr<AwsCredentialsProvider> provider = {};
 };
 
 enum class S3Step : std::uint8_t { kList, kHead, kRead };
@@ -96,8 +100,11 @@ class S3Client {
   };
   S3Client(net::Transport& transport, S3Site site, std::string authority);
 
-  Result<net::HttpRequest> MakeRequest(const S3Call& call, const State& state, WallTime now) const;
-  // Sends, and sends again when the region or the clock was wrong.
+  Result<net::HttpRequest> MakeRequest(const S3Call& call,
+                                       const State& state,
+                                       const auth::AwsCredentials& keys,
+                                       WallTime now) const;
+  // Sends, and sends again when the region, the clock or the keys were wrong.
   Result<net::ResponseHead> Send(const Context& ctx,
                                  const S3Call& call,
                                  net::ResponseSink& sink) const;

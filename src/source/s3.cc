@@ -288,22 +288,27 @@ Result<std::unique_ptr<Source>> MakeS3Source(const model::SourceUri& uri,
                                              net::Transport& transport,
                                              RateLimiters& limiters,
                                              S3SourceOptions options) {
-  if (!options.secret) {
+  if (!options.secret && !options.role) {
     return Error(Code::kInvalidArgument, "secret_id is required")
         .WithHint("Name a secret with S3 credentials in the source's auth section");
   }
-  BDN_ASSIGN(cloud::S3Secret secret, cloud::ParseS3Secret(*options.secret));
+  cloud::S3Secret secret{.credentials = {}, .region = options.role_region};
+  if (!options.role) {
+    BDN_ASSIGN(secret, cloud::ParseS3Secret(*options.secret));
+  }
   const bool r2 = uri.scheme == model::Scheme::kR2;
   cloud::S3Site site{.endpoint = EndpointOf(uri, options.endpoint),
                      .region = r2 ? "auto" : secret.region,
                      .bucket = uri.bucket,
                      .credentials = secret.credentials,
-                     .virtual_host = uri.scheme == model::Scheme::kCw};
+                     .virtual_host = uri.scheme == model::Scheme::kCw,
+                     .provider = options.role};
   std::string identity = uri.Canonical();
   // Buckets of the same name exist at each place, and etags hold at one.
   if (!options.endpoint.empty()) identity += " at " + net::RedactUrl(options.endpoint);
   BDN_ASSIGN(auto client, cloud::S3Client::Make(transport, std::move(site)));
-  auto limiter = limiters.For(client->authority(), secret.credentials.access_key_id);
+  auto limiter = limiters.For(client->authority(),
+                              options.role ? options.role_name : secret.credentials.access_key_id);
   return std::unique_ptr<Source>(std::make_unique<S3Source>(
       std::move(identity), uri.path, std::move(client), std::move(limiter), std::move(options)));
 }

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "cloud/aws_credentials.h"
 #include "model/source_uri.h"
 #include "net/http.h"
 #include "source/rate_limiter.h"
@@ -29,6 +30,10 @@ struct S3SourceOptions {
   // in front of the host.
   std::string endpoint = {};
   std::optional<std::string> secret = {};  // JSON, see cloud::ParseS3Secret
+  // Keys of a role instead of a secret (source/aws_role.h), and who they belong to.
+  std::shared_ptr<cloud::AwsCredentialsProvider> role = {};
+  std::string role_name = {};
+  std::string role_region = {};
   RetryOptions retry = {};
   UnitRandom random = {};
 };

@@ -2,11 +2,52 @@
 
 #include <fmt/format.h>
 
+#include "source/aws_role.h"
 #include "source/https.h"
 #include "source/hugging_face.h"
 #include "source/s3.h"
 
 namespace bdn::source {
+namespace {
+
+// s3://, r2:// and cw://: keys of a secret, or of a role for s3://.
+Result<std::unique_ptr<Source>> MakeBucket(const model::SourceUri& uri,
+                                           const SourceCredentials& credentials,
+                                           const SourceEnvironment& environment) {
+  const bool amazon = uri.scheme == model::Scheme::kS3;
+  S3SourceOptions options{.endpoint = amazon ? environment.s3_endpoint : "",
+                          .secret = credentials.secret,
+                          .retry = environment.retry,
+                          .random = environment.random};
+  const model::WeightsAuth& auth = credentials.auth;
+  if (auth.method == model::AuthMethod::kGcpOidc ||
+      (auth.method == model::AuthMethod::kAwsOidc && !amazon)) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("this auth_method does not fit {}:// sources: AWS_OIDC is for s3://, "
+                             "GCP_OIDC for gs://",
+                             model::SchemeName(uri.scheme)));
+  }
+  if (auth.method == model::AuthMethod::kAwsOidc) {
+    if (credentials.identity == nullptr) return NoIssuer();
+    options.role_name = auth.aws_oidc_role_arn;
+    options.role_region = auth.aws_oidc_region;
+    BDN_ASSIGN(options.role,
+               MakeAwsRole(environment.transport, *credentials.identity,
+                           {.arn = auth.aws_oidc_role_arn,
+                            .region = auth.aws_oidc_region,
+                            .endpoint = environment.sts_endpoint},
+                           {.retry = environment.retry, .random = environment.random}));
+  }
+  return MakeS3Source(uri, environment.transport, environment.limiters, std::move(options));
+}
+
+}  // namespace
+
+Error NoIssuer() {
+  return Error(Code::kFailedPrecondition,
+               "AWS_OIDC and GCP_OIDC need an OIDC issuer, and none is set up")
+      .WithHint("Start the control plane with --oidc-issuer https://…; `bdn oidc show` says more");
+}
 
 Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
                                            const SourceCredentials& credentials,
@@ -21,12 +62,7 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
     case model::Scheme::kCw:
     case model::Scheme::kR2:
     case model::Scheme::kS3:
-      return MakeS3Source(
-          uri, environment.transport, environment.limiters,
-          {.endpoint = uri.scheme == model::Scheme::kS3 ? environment.s3_endpoint : "",
-           .secret = credentials.secret,
-           .retry = environment.retry,
-           .random = environment.random});
+      return MakeBucket(uri, credentials, environment);
     case model::Scheme::kHttps:
       return MakeHttpsSource(
           uri, environment.transport, environment.limiters,

@@ -35,13 +35,19 @@ struct SourceEnvironment {
   std::string hf_endpoint = {};
   // Where s3:// buckets are; empty for Amazon. The same rule for its host.
   std::string s3_endpoint = {};
+  // Where AWS_OIDC takes its keys; empty for Amazon's STS. The same rule for its host.
+  std::string sts_endpoint = {};
   // In [0, 1), thread-safe; for jitter. Empty: no jitter.
   UnitRandom random = {};
   RetryOptions retry = {};
 };
 
+// What a source says that needs an identity where there is none.
+Error NoIssuer();
+
 // Errors: kUnsupported for a scheme that this version cannot read, with the list of those it can;
-//         kInvalidArgument for a secret or an endpoint that cannot be used.
+//         kInvalidArgument for a secret, a role or an endpoint that cannot be used;
+//         kFailedPrecondition for AWS_OIDC or GCP_OIDC where no issuer is set up.
 Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
                                            const SourceCredentials& credentials,
                                            const SourceEnvironment& environment);

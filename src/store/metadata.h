@@ -129,6 +129,17 @@ struct ApiKey {
   bool revoked = false;
 };
 
+// A key of the OIDC issuer (control/oidc_issuer.h), with its private half sealed.
+struct SigningKey {
+  std::string kid;
+  std::string algorithm;  // "RS256", "ES256"
+  std::string sealed;
+  WallTime created_at;
+  WallTime signs_from;
+  WallTime published_until;
+  friend bool operator==(const SigningKey&, const SigningKey&) = default;
+};
+
 class Metadata {
  public:
   virtual ~Metadata() = default;
@@ -273,6 +284,12 @@ class Metadata {
   virtual Status RevokeApiKey(const std::string& id) = 0;
   virtual Result<std::optional<std::string>> GetSetting(const std::string& name) = 0;
   virtual Status PutSetting(const std::string& name, const std::string& value) = 0;
+  // By signs_from, then kid.
+  virtual Result<std::vector<SigningKey>> ListSigningKeys() = 0;
+  // Replaces all of them where they are still `expected`, as ListSigningKeys gave them;
+  // kFailedPrecondition when somebody else changed them meanwhile.
+  virtual Status ReplaceSigningKeys(const std::vector<SigningKey>& expected,
+                                    const std::vector<SigningKey>& keys) = 0;
 
   // --- garbage collection: what must stay ---
   struct Root {

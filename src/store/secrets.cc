@@ -116,6 +116,14 @@ Status SecretVault::Delete(const std::string& org, const std::string& name) {
   return metadata_.DeleteSecret(org, key);
 }
 
+std::string SecretVault::Seal(std::string_view name, std::string_view value) const {
+  return crypto::Seal(master_key_, name, value);
+}
+
+Result<std::string> SecretVault::Unseal(std::string_view name, std::string_view sealed) const {
+  return crypto::Unseal(master_key_, name, sealed);
+}
+
 Result<std::string> LoadOrCreateMasterKey(os::Fs& fs, const std::string& path) {
   auto key = ReadMasterKey(fs, path);
   if (key || key.error().code() != Code::kNotFound) return key;

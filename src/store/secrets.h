@@ -33,6 +33,11 @@ class SecretVault {
   Result<std::vector<SecretInfo>> List(const std::string& org);
   Status Delete(const std::string& org, const std::string& name);
 
+  // Seals what rests elsewhere in the metadata, with the same key; `name` is bound to it. Unseal is
+  // kCorrupt for another name or another master key.
+  std::string Seal(std::string_view name, std::string_view value) const;
+  Result<std::string> Unseal(std::string_view name, std::string_view sealed) const;
+
  private:
   Metadata& metadata_;
   const Clock& clock_;

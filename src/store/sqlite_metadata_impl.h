@@ -100,6 +100,9 @@ class SqliteMetadata final : public Metadata {
   Status RevokeApiKey(const std::string& id) override;
   Result<std::optional<std::string>> GetSetting(const std::string& name) override;
   Status PutSetting(const std::string& name, const std::string& value) override;
+  Result<std::vector<SigningKey>> ListSigningKeys() override;
+  Status ReplaceSigningKeys(const std::vector<SigningKey>& expected,
+                            const std::vector<SigningKey>& keys) override;
 
   Status ListRoots(const std::function<Status(const Root&)>& visit) override;
 

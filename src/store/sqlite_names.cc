@@ -70,6 +70,22 @@ Result<std::optional<ApiKey>> ReadApiKey(Query& q) {
   return std::optional(std::move(key));
 }
 
+// kid, algorithm, sealed, created_at, signs_from, published_until of all rows.
+Result<std::vector<SigningKey>> ReadSigningKeys(Db& db) {
+  std::vector<SigningKey> keys;
+  Query q(db, "SELECT * FROM signing_keys ORDER BY signs_from, kid");
+  for (;;) {
+    BDN_ASSIGN(const bool row, q.Next());
+    if (!row) return keys;
+    SigningKey key{.kid = q.Text(0), .algorithm = q.Text(1)};
+    BDN_ASSIGN(key.sealed, crypto::Base64Decode(q.Text(2)));
+    key.created_at = q.Time(3);
+    key.signs_from = q.Time(4);
+    key.published_until = q.Time(5);
+    keys.push_back(std::move(key));
+  }
+}
+
 }  // namespace
 
 Result<VolumeVersion> SqliteMetadata::AppendVersion(const Scope& scope,
@@ -307,6 +323,34 @@ Status SqliteMetadata::PutSetting(const std::string& name, const std::string& va
   return Write([&](Db& db) -> Status {
     Query q(db, "INSERT OR REPLACE INTO settings VALUES (?, ?)");
     return q.Bind(name).Bind(value).Run();
+  });
+}
+
+Result<std::vector<SigningKey>> SqliteMetadata::ListSigningKeys() {
+  std::vector<SigningKey> keys;
+  const Status done = Read([&](Db& db) -> Status {
+    BDN_ASSIGN(keys, ReadSigningKeys(db));
+    return {};
+  });
+  BDN_TRY(done);
+  return keys;
+}
+
+Status SqliteMetadata::ReplaceSigningKeys(const std::vector<SigningKey>& expected,
+                                          const std::vector<SigningKey>& keys) {
+  return Write([&](Db& db) -> Status {
+    BDN_ASSIGN(const std::vector<SigningKey> now, ReadSigningKeys(db));
+    if (now != expected) {
+      return Error(Code::kFailedPrecondition, "the signing keys were changed meanwhile")
+          .WithHint("Look at them again, then repeat what you did.");
+    }
+    BDN_TRY(db.Exec("DELETE FROM signing_keys"));
+    for (const SigningKey& key : keys) {
+      Query q(db, "INSERT INTO signing_keys VALUES (?, ?, ?, ?, ?, ?)");
+      q.Bind(key.kid).Bind(key.algorithm).Bind(crypto::Base64Encode(key.sealed));
+      BDN_TRY(q.Bind(key.created_at).Bind(key.signs_from).Bind(key.published_until).Run());
+    }
+    return {};
   });
 }
 

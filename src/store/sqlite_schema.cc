@@ -80,7 +80,14 @@ CREATE TABLE api_keys (
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array kMigrations = {kVersion1};
+constexpr const char* kSigningKeys = R"sql(
+CREATE TABLE signing_keys (
+  kid TEXT PRIMARY KEY, algorithm TEXT NOT NULL, sealed TEXT NOT NULL,
+  created_at INTEGER NOT NULL, signs_from INTEGER NOT NULL, published_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array kMigrations = {kVersion1, kSigningKeys};
 
 }  // namespace
 

@@ -221,6 +221,15 @@ class FaultyMetadata final : public Metadata {
     BDN_TRY(Count());
     return inner_.PutSetting(name, value);
   }
+  Result<std::vector<SigningKey>> ListSigningKeys() override {
+    BDN_TRY(Count());
+    return inner_.ListSigningKeys();
+  }
+  Status ReplaceSigningKeys(const std::vector<SigningKey>& expected,
+                            const std::vector<SigningKey>& keys) override {
+    BDN_TRY(Count());
+    return inner_.ReplaceSigningKeys(expected, keys);
+  }
   Status ListRoots(const std::function<Status(const Root&)>& visit) override {
     BDN_TRY(Count());
     return inner_.ListRoots(visit);

@@ -434,6 +434,24 @@ TEST_P(MetadataConformance, ARevokedKeyIsNotFoundButListed) {
   EXPECT_EQ(CodeOf(metadata_->RevokeApiKey("key_2")), Code::kNotFound);
 }
 
+TEST_P(MetadataConformance, SigningKeysAreReplacedTogetherAndOnlyWhereNobodyElseDid) {
+  SigningKey a{.kid = "a", .algorithm = "RS256", .sealed = std::string("\0\xff", 2)};
+  a.created_at = a.signs_from = At(1);
+  a.published_until = At(9);
+  SigningKey b = a;
+  b.kid = "b";
+  b.signs_from = At(2);
+  EXPECT_TRUE(metadata_->ListSigningKeys()->empty());
+  ASSERT_TRUE(metadata_->ReplaceSigningKeys({}, {b, a}));
+  const std::vector<SigningKey> both{a, b};
+  EXPECT_EQ(*metadata_->ListSigningKeys(), both) << "in the order of signs_from";
+  EXPECT_EQ(CodeOf(metadata_->ReplaceSigningKeys({}, {a})), Code::kFailedPrecondition);
+  EXPECT_EQ(CodeOf(metadata_->ReplaceSigningKeys({a}, {a})), Code::kFailedPrecondition);
+  EXPECT_EQ(*metadata_->ListSigningKeys(), both);
+  ASSERT_TRUE(metadata_->ReplaceSigningKeys(both, {b}));
+  EXPECT_EQ(*metadata_->ListSigningKeys(), std::vector<SigningKey>{b});
+}
+
 TEST_P(MetadataConformance, SettingsAreReplaced) {
   EXPECT_FALSE(*metadata_->GetSetting("x"));
   ASSERT_TRUE(metadata_->PutSetting("x", "1"));

@@ -1,6 +1,7 @@
 #pragma once
-// AWS Signature Version 4 in headers: what S3, its relatives and AWS STS take as proof of a secret.
-// Pure: the same values give the same headers; nothing here reads a clock or sends anything.
+// AWS Signature Version 4, in headers or in a URL: what S3, its relatives and AWS STS take as proof
+// of a secret. Pure: the same values give the same headers; nothing here reads a clock or sends
+// anything.
 //
 // A signature is good for about 15 minutes and for one request: sign again for every try and range.
 // Source: docs.aws.amazon.com, "Authenticating Requests (AWS Signature Version 4)" in the S3 API
@@ -45,6 +46,16 @@ net::Headers SignSigV4(const net::HttpRequest& request,
                        const SigV4Scope& scope,
                        const AwsCredentials& credentials,
                        WallTime now);
+
+// The query of a URL that is good for `lifetime` (whole seconds, a week at most) without any header
+// but those that `request` has now: its own query and the X-Amz-… parameters, the signature last.
+// Rules with a content_hash_header leave the body unsigned, as S3 does for such URLs. A bearer
+// secret: whoever has the URL can do the request.
+std::string PresignSigV4(const net::HttpRequest& request,
+                         const SigV4Scope& scope,
+                         const AwsCredentials& credentials,
+                         WallTime now,
+                         Duration lifetime);
 
 // The canonical path and query of a URL under these rules: for tests and for messages.
 std::string SigV4Path(std::string_view path, const SigV4Rules& rules);

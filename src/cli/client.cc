@@ -63,6 +63,8 @@ Environment ReadEnvironment() {
   env.hf_endpoint = Env("HF_ENDPOINT");
   env.hf_token = Env("HF_TOKEN");
   env.s3_endpoint = Env("AWS_ENDPOINT_URL_S3");
+  env.r2_endpoint = Env("BDN_R2_ENDPOINT");
+  env.cw_endpoint = Env("BDN_CW_ENDPOINT");
   env.sts_endpoint = Env("AWS_ENDPOINT_URL_STS");
   env.data = Env("BDN_DATA");
   env.master_key_file = Env("BDN_MASTER_KEY_FILE");

@@ -22,6 +22,8 @@ struct Environment {
   std::string hf_endpoint;      // HF_ENDPOINT
   std::string hf_token;         // HF_TOKEN
   std::string s3_endpoint;      // AWS_ENDPOINT_URL_S3
+  std::string r2_endpoint;      // BDN_R2_ENDPOINT
+  std::string cw_endpoint;      // BDN_CW_ENDPOINT
   std::string sts_endpoint;     // AWS_ENDPOINT_URL_STS
   std::string data;             // BDN_DATA
   std::string master_key_file;  // BDN_MASTER_KEY_FILE

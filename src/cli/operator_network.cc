@@ -19,19 +19,19 @@ Result<std::unique_ptr<net::Transport>> MakeSourceTransport(const std::vector<st
   options.no_proxy = env.no_proxy;
   options.ca_file = env.ca_file;
   for (const auto& entry : all) BDN_TRY(options.addresses.Allow(entry));
-  if (!hf_endpoint.empty()) {
-    auto url = net::ParseUrl(hf_endpoint);
-    if (!url) return std::move(url).error().Context("the Hub endpoint (HF_ENDPOINT)");
-    BDN_TRY(options.addresses.Allow(url->host));
-  }
-  if (!env.s3_endpoint.empty()) {
-    auto url = net::ParseUrl(env.s3_endpoint);
-    if (!url) return std::move(url).error().Context("the S3 endpoint (AWS_ENDPOINT_URL_S3)");
-    BDN_TRY(options.addresses.Allow(url->host));
-  }
-  if (!env.sts_endpoint.empty()) {
-    auto url = net::ParseUrl(env.sts_endpoint);
-    if (!url) return std::move(url).error().Context("the STS endpoint (AWS_ENDPOINT_URL_STS)");
+  struct Named {
+    const std::string& url;
+    std::string_view what;
+  };
+  for (const Named& endpoint :
+       {Named{hf_endpoint, "the Hub endpoint (HF_ENDPOINT)"},
+        Named{env.s3_endpoint, "the S3 endpoint (AWS_ENDPOINT_URL_S3)"},
+        Named{env.r2_endpoint, "the R2 endpoint (BDN_R2_ENDPOINT)"},
+        Named{env.cw_endpoint, "the CoreWeave endpoint (BDN_CW_ENDPOINT)"},
+        Named{env.sts_endpoint, "the STS endpoint (AWS_ENDPOINT_URL_STS)"}}) {
+    if (endpoint.url.empty()) continue;
+    auto url = net::ParseUrl(endpoint.url);
+    if (!url) return std::move(url).error().Context(std::string(endpoint.what));
     BDN_TRY(options.addresses.Allow(url->host));
   }
   return net::MakeCurlTransport(std::move(options));

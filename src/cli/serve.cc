@@ -111,6 +111,8 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                           .limiters = role.limiters,
                                           .hf_endpoint = endpoint,
                                           .s3_endpoint = app.env.s3_endpoint,
+                                          .r2_endpoint = app.env.r2_endpoint,
+                                          .cw_endpoint = app.env.cw_endpoint,
                                           .sts_endpoint = app.env.sts_endpoint,
                                           .random = &RandomUnit};
   const std::string owner = fmt::format("pid-{}-{}", ::getpid(), os::RandomName());

@@ -1,17 +1,17 @@
 #include "cloud/s3.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "codec/json.h"
+#include "crypto/digest.h"
 
 namespace bdn::cloud {
 namespace {
-
-constexpr std::size_t kS3SecretBytesMax = 64 * 1024;
 
 bool IsS3Redirect(int status) {
   return status >= 300 && status < 400;
@@ -66,6 +66,35 @@ bool HaveEnded(std::string_view code) {
          code == "InvalidAccessKeyId";
 }
 
+// The strongest checksum of the whole object that an answer tells. Those of objects in parts are
+// often made of the checksums of the parts ("COMPOSITE", or with the number of parts behind a '-')
+// and say nothing about a file.
+// Source: "Checking object integrity" in the Amazon S3 user guide.
+std::optional<S3Checksum> ChecksumOf(const net::Headers& headers) {
+  struct Row {
+    std::string_view header;
+    S3Checksum::Kind kind;
+    std::size_t bytes;
+  };
+  constexpr std::array<Row, 5> kRows = {{
+      {"x-amz-checksum-sha256", S3Checksum::Kind::kSha256, 32},
+      {"x-amz-checksum-crc64nvme", S3Checksum::Kind::kCrc64Nvme, 8},
+      {"x-amz-checksum-sha1", S3Checksum::Kind::kSha1, 20},
+      {"x-amz-checksum-crc32c", S3Checksum::Kind::kCrc32c, 4},
+      {"x-amz-checksum-crc32", S3Checksum::Kind::kCrc32, 4},
+  }};
+  if (headers.Get("x-amz-checksum-type").value_or("") == "COMPOSITE") return std::nullopt;
+  for (const Row& row : kRows) {
+    const auto text = headers.Get(row.header);
+    const auto raw = text ? crypto::Base64Decode(TrimSpace(*text)) : Result<std::string>("");
+    if (!raw || raw->size() != row.bytes) continue;
+    return S3Checksum{
+        row.kind, crypto::HexEncode(
+                      std::span(reinterpret_cast<const std::uint8_t*>(raw->data()), row.bytes))};
+  }
+  return std::nullopt;
+}
+
 // Passes 2xx on and keeps the beginning of everything else.
 class Splitter final : public net::ResponseSink {
  public:
@@ -111,43 +140,6 @@ bool IsS3Region(std::string_view region) {
          std::all_of(region.begin(), region.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
          });
-}
-
-Result<S3Secret> ParseS3Secret(std::string_view json) {
-  // The documented sentence, word for word.
-  const auto missing = [] {
-    return Error(Code::kInvalidArgument,
-                 "aws_access_key_id and aws_secret_access_key are required in S3 credentials")
-        .WithHint(
-            "Store the secret as JSON: {\"aws_access_key_id\": \"…\", \"aws_secret_access_key\": "
-            "\"…\", \"aws_region\": \"…\"}");
-  };
-  const auto value = codec::ParseJson(json, {.bytes_max = kS3SecretBytesMax});
-  if (!value) return missing();
-  const codec::JsonView root(*value);
-  const auto field = [&](std::string_view name) {
-    const auto text = root.StringOr(name, "");
-    return text ? std::string(TrimSpace(*text)) : std::string();
-  };
-  S3Secret secret;
-  secret.credentials = {field("aws_access_key_id"), field("aws_secret_access_key"),
-                        field("aws_session_token")};
-  secret.region = field("aws_region");
-  if (secret.credentials.access_key_id.empty() || secret.credentials.secret_access_key.empty()) {
-    return missing();
-  }
-  for (const std::string* text :
-       {&secret.credentials.access_key_id, &secret.credentials.session_token}) {
-    if (!std::all_of(text->begin(), text->end(), [](char c) { return c > 0x20 && c < 0x7f; })) {
-      return Error(Code::kInvalidArgument,
-                   "The S3 credentials hold a blank or another character that cannot be sent");
-    }
-  }
-  if (!secret.region.empty() && secret.region != "auto" && !IsS3Region(secret.region)) {
-    return Error(Code::kInvalidArgument,
-                 "aws_region in the S3 credentials is no region, such as us-east-1");
-  }
-  return secret;
 }
 
 Result<net::Url> S3BucketUrl(std::string_view endpoint,
@@ -322,7 +314,10 @@ Result<S3ListPage> S3Client::ListPage(const Context& ctx,
 
 Result<std::optional<S3Object>> S3Client::Head(const Context& ctx, std::string_view key) const {
   TextSink sink;
-  const auto head = Send(ctx, {.step = S3Step::kHead, .key = std::string(key)}, sink);
+  S3Call call{.step = S3Step::kHead, .key = std::string(key)};
+  // Where there are checksums, they are told to those who ask.
+  call.headers.Set("x-amz-checksum-mode", "ENABLED");
+  const auto head = Send(ctx, call, sink);
   if (!head) {
     const Code code = head.error().code();
     if (code == Code::kNotFound || code == Code::kPermissionDenied) {
@@ -340,8 +335,10 @@ Result<std::optional<S3Object>> S3Client::Head(const Context& ctx, std::string_v
                  fmt::format("{} answered a HEAD without a size or an ETag", authority_));
   }
   object.storage_class = head->headers.Get("x-amz-storage-class").value_or("");
+  object.archive_status = head->headers.Get("x-amz-archive-status").value_or("");
   const auto restore = head->headers.Get("x-amz-restore");
   object.restored = restore && restore->find("ongoing-request=\"false\"") != restore->npos;
+  object.checksum = ChecksumOf(head->headers);
   return std::optional<S3Object>(std::move(object));
 }
 

@@ -6,11 +6,13 @@
 // right once a call and remembered.
 //
 // Source: the Amazon S3 API reference; developers.cloudflare.com/r2/api/s3.
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "auth/sigv4.h"
 #include "base/context.h"
@@ -26,13 +28,25 @@ inline constexpr std::uint64_t kS3PageBytesMax = 16ull << 20;  // one page of a 
 inline constexpr std::size_t kS3ErrorBytesMax = 64 * 1024;     // of an error body
 inline constexpr std::string_view kS3RegionDefault = "us-east-1";
 
+// Where Cloudflare keeps the buckets of a jurisdiction: a part of the host's name, but for the
+// first. Source: developers.cloudflare.com/r2/reference/data-location.
+inline constexpr std::array<std::string_view, 4> kR2Jurisdictions = {"default", "eu", "fedramp",
+                                                                     "us"};
+
 struct S3Secret {
   auth::AwsCredentials credentials;
-  std::string region;  // empty: not given
+  std::string region;             // empty: not given
+  std::string jurisdiction = {};  // one of kR2Jurisdictions; empty: not given
+  // Sentences for the user: keys that are not used, temporary keys without their token.
+  std::vector<std::string> warnings = {};
 };
-// {"aws_access_key_id": …, "aws_secret_access_key": …, "aws_session_token"?: …, "aws_region"?: …}
-// kInvalidArgument with the documented sentence when one of the first two is missing.
+// {"aws_access_key_id": …, "aws_secret_access_key": …, "aws_session_token"?: …, "aws_region"?: …,
+//  "r2_jurisdiction"?: …}
+// kInvalidArgument with the documented sentence when one of the first two is missing; the hint says
+// which one, and how it is spelt when another spelling of it is there. No value is in any message.
 Result<S3Secret> ParseS3Secret(std::string_view json);
+// The same for whoever stores the secret: its warnings, or what is wrong. Pure.
+Result<std::vector<std::string>> CheckS3Secret(std::string_view json);
 
 // May `region` become a part of a host name? Servers send regions too.
 bool IsS3Region(std::string_view region);
@@ -81,7 +95,8 @@ class S3Client {
   Result<S3ListPage> ListPage(const Context& ctx,
                               std::string_view prefix,
                               std::string_view token) const;
-  // HEAD of one object; nullopt where there is none, or where the credentials may not tell (403).
+  // HEAD of one object, with its checksum where the server has one; nullopt where there is no
+  // object, or where the credentials may not tell (403).
   Result<std::optional<S3Object>> Head(const Context& ctx, std::string_view key) const;
   // GET of a range of one object. `sink` sees answers of 2xx only; all others become an error.
   // Errors: kFailedPrecondition (412 or 416: not the object that was listed), kNotFound,

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/testing/manual_clock.h"
@@ -99,6 +100,64 @@ TEST(S3Secret, NeedsBothKeysUnderTheirDocumentedNames) {
   EXPECT_EQ(secret->credentials.secret_access_key, "b/+");
   EXPECT_EQ(secret->credentials.session_token, "t");
   EXPECT_EQ(secret->region, "eu-west-1");
+}
+
+TEST(S3Secret, SaysExactlyWhichKeyIsWrong) {
+  struct Case {
+    const char* text;
+    const char* hint;
+  };
+  const Case cases[] = {
+      {"AKIA:secret", "The secret is no JSON. Store the secret as JSON: "},
+      {"[1]", "The secret is JSON, but no object. "},
+      {R"({"access_key_id": "A", "secret_access_key": "B"})",
+       "The key 'access_key_id' must be named aws_access_key_id. The key 'secret_access_key' must "
+       "be "
+       "named aws_secret_access_key. "},
+      {R"({"AWS_ACCESS_KEY_ID": "A", "aws_secret_access_key": "B"})",
+       "The key 'AWS_ACCESS_KEY_ID' must be named aws_access_key_id. Store"},
+      {R"({"accessKeyId": "A", "secretAccessKey": "B"})",
+       "The key 'accessKeyId' must be named aws_access_key_id. The key 'secretAccessKey'"},
+      {R"({"aws_access_key_id": "A", "aws-secret-key": "B"})",
+       "The key 'aws-secret-key' must be named aws_secret_access_key. Store"},
+      {R"({"aws_access_key_id": "A"})", "aws_secret_access_key is missing. Store"},
+      {R"({"aws_access_key_id": "A", "aws_secret_access_key": ""})",
+       "aws_secret_access_key is empty. Store"},
+      {R"({"aws_access_key_id": null, "aws_secret_access_key": "B"})",
+       "aws_access_key_id is no text. Store"},
+  };
+  for (const Case& c : cases) {
+    const auto checked = CheckS3Secret(c.text);
+    ASSERT_FALSE(checked) << c.text;
+    EXPECT_EQ(checked.error().code(), Code::kInvalidArgument);
+    EXPECT_EQ(checked.error().message(),
+              "aws_access_key_id and aws_secret_access_key are required in S3 credentials");
+    EXPECT_TRUE(checked.error().hint().starts_with(c.hint)) << checked.error().hint();
+    EXPECT_EQ(checked.error().hint().find("secret\": \"B"), std::string::npos);
+  }
+  const auto region =
+      CheckS3Secret(R"({"aws_access_key_id": "A", "aws_secret_access_key": "B", "aws_region": 1})");
+  ASSERT_FALSE(region);
+  EXPECT_EQ(region.error().message(), "aws_region in the S3 credentials is no text");
+  const auto place = CheckS3Secret(
+      R"({"aws_access_key_id": "A", "aws_secret_access_key": "B", "r2_jurisdiction": "mars"})");
+  ASSERT_FALSE(place);
+  EXPECT_EQ(place.error().message(),
+            "r2_jurisdiction in the S3 credentials is not one of default, eu, fedramp, us");
+}
+
+TEST(S3Secret, WarnsOfKeysWithoutUseAndOfTemporaryKeysWithoutTheirToken) {
+  const auto warnings = [](const std::string& more) {
+    const auto checked = CheckS3Secret(R"({"aws_secret_access_key": "B", )" + more + "}");
+    return checked ? fmt::format("{}", fmt::join(*checked, "|")) : checked.error().message();
+  };
+  EXPECT_EQ(warnings(R"("aws_access_key_id": "AKIA1", "aws_region": "eu-west-1")"), "");
+  EXPECT_EQ(warnings(R"("aws_access_key_id": "ASIA1", "aws_session_token": "t")"), "");
+  EXPECT_EQ(warnings(R"("aws_access_key_id": "ASIA1", "session_token": "t", "x": 1)"),
+            "the S3 credentials hold the key 'session_token', which is not used; the name is "
+            "aws_session_token|the S3 credentials hold the key 'x', which is not used|"
+            "aws_access_key_id begins with ASIA: such temporary keys work only with their "
+            "aws_session_token, which is missing");
 }
 
 TEST(S3BucketUrl, PutsTheBucketWhereItFits) {

@@ -24,6 +24,7 @@ struct Document {
   S3Object object;
   bool has_key = false;
   bool has_size = false;
+  bool composite = false;
   bool url_encoded = false;
   std::optional<Error> failure;
 
@@ -66,7 +67,12 @@ void Document::OnValue(const std::string& where) {
     object.storage_class = text;
   } else if (where == "ListBucketResult/Contents/RestoreStatus/RestoreExpiryDate") {
     object.restored = true;
+  } else if (where == "ListBucketResult/Contents/ChecksumAlgorithm") {
+    object.has_checksum = true;
+  } else if (where == "ListBucketResult/Contents/ChecksumType") {
+    composite = text == "COMPOSITE";
   } else if (where == "ListBucketResult/Contents") {
+    if (std::exchange(composite, false)) object.has_checksum = false;
     if (!has_key || !has_size) {
       return Fail(Code::kUnavailable, "an object without a key or a size is listed");
     }

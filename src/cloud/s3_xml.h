@@ -15,12 +15,23 @@ namespace bdn::cloud {
 inline constexpr std::size_t kS3XmlDepthMax = 16;
 inline constexpr std::size_t kS3XmlValueBytesMax = 64 * 1024;  // keys are at most 1024 characters
 
+// Of the whole content; in lower-case hex, the most significant digit first.
+struct S3Checksum {
+  enum class Kind : std::uint8_t { kSha256, kSha1, kCrc32, kCrc32c, kCrc64Nvme };
+  Kind kind = Kind::kSha256;
+  std::string hex;
+};
+
 struct S3Object {
   std::string key;   // decoded, byte for byte what was stored
   std::string etag;  // without its quotes
   std::uint64_t size = 0;
   std::string storage_class;  // empty: STANDARD
   bool restored = false;      // an archived object with a readable copy
+  // A listing tells that there is a checksum of the whole content, and not what it is.
+  bool has_checksum = false;
+  std::optional<S3Checksum> checksum = {};  // by HEAD only
+  std::string archive_status = {};          // by HEAD only: of INTELLIGENT_TIERING; empty: readable
 };
 
 struct S3ErrorBody {

@@ -1,6 +1,8 @@
 #include "source/s3.h"
 
 #include <algorithm>
+#include <atomic>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -18,14 +20,49 @@ namespace {
 
 constexpr std::string_view kSetPin = "etag-set";
 constexpr std::string_view kObjectPin = "etag";
-constexpr std::size_t kArchivedNamedMax = 20;
+// Servers whose listings say nothing of checksums are asked for those of this many files; when none
+// of them has one, the others have none either.
+constexpr int kSilentHeadsMax = 3;
 
 using Listing = std::shared_ptr<const std::vector<RemoteFile>>;
 
-// Classes that answer a GET only after somebody asked for a copy.
-bool IsArchived(const cloud::S3Object& object) {
-  return !object.restored &&
-         (object.storage_class == "GLACIER" || object.storage_class == "DEEP_ARCHIVE");
+// Why an object answers no GET, of RemoteFile::problem: somebody has to ask for a copy first.
+std::string ProblemOf(const cloud::S3Object& object) {
+  if (object.restored) return {};
+  const std::string& name =
+      object.archive_status.empty() ? object.storage_class : object.archive_status;
+  if (object.archive_status.empty() && name != "GLACIER" && name != "DEEP_ARCHIVE") return {};
+  return fmt::format("is archived ({}): restore it, or copy it to another storage class",
+                     cloud::Printable(name, 40));
+}
+
+ContentHash KindOf(cloud::S3Checksum::Kind kind) {
+  switch (kind) {
+    case cloud::S3Checksum::Kind::kSha256:
+      return ContentHash::kSha256;
+    case cloud::S3Checksum::Kind::kSha1:
+      return ContentHash::kSha1;
+    case cloud::S3Checksum::Kind::kCrc32:
+      return ContentHash::kCrc32;
+    case cloud::S3Checksum::Kind::kCrc32c:
+      return ContentHash::kCrc32c;
+    case cloud::S3Checksum::Kind::kCrc64Nvme:
+      return ContentHash::kCrc64Nvme;
+  }
+  return ContentHash::kNone;
+}
+
+RemoteFile FileOf(const cloud::S3Object& object, std::string path) {
+  RemoteFile file;
+  file.path = std::move(path);
+  file.size = object.size;
+  file.etag = object.etag;
+  file.problem = ProblemOf(object);
+  if (object.checksum) {
+    file.hash_kind = KindOf(object.checksum->kind);
+    file.hash = object.checksum->hex;
+  }
+  return file;
 }
 
 std::string FingerprintOf(const std::vector<RemoteFile>& files) {
@@ -46,19 +83,22 @@ class S3Source final : public Source {
  public:
   S3Source(std::string identity,
            std::string path,
-           std::unique_ptr<cloud::S3Client> client,
+           std::vector<std::unique_ptr<cloud::S3Client>> clients,
            std::shared_ptr<RateLimiter> limiter,
+           std::vector<std::string> warnings,
            S3SourceOptions options)
       : identity_(std::move(identity)),
         path_(std::move(path)),
         prefix_(path_.empty() ? "" : path_ + "/"),
         retry_(options.retry),
         random_(std::move(options.random)),
-        client_(std::move(client)),
-        limiter_(std::move(limiter)) {}
+        clients_(std::move(clients)),
+        limiter_(std::move(limiter)),
+        warnings_(std::move(warnings)) {}
 
   Result<Pin> Resolve(const Context& ctx) override;
   Result<std::vector<RemoteFile>> List(const Context& ctx, const Pin& pin) override;
+  Result<RemoteFile> Describe(const Context& ctx, const Pin& pin, const RemoteFile& file) override;
   Status Read(const Context& ctx,
               const Pin& pin,
               const RemoteFile& file,
@@ -85,25 +125,63 @@ class S3Source final : public Source {
     }
   }
 
+  // The place that has the bucket, as far as is known.
+  const cloud::S3Client& client() const { return *clients_[place_.load()]; }
+  std::string KeyOf(const Pin& pin, const RemoteFile& file) const {
+    return pin.fingerprint_type == kObjectPin ? path_ : prefix_ + file.path;
+  }
+  // The first page, from the first of the places that has the bucket.
+  Result<cloud::S3ListPage> FirstPage(const Context& ctx);
   Result<std::vector<cloud::S3Object>> AllObjects(const Context& ctx);
   // What the bucket holds now, checked; `kind` says which of the two pins it is.
   Result<Listing> Look(const Context& ctx, std::string_view* kind);
   Result<std::vector<RemoteFile>> LookForOne(const Context& ctx);
-  Status CheckArchived(const std::vector<cloud::S3Object>& objects) const;
+  // Is it worth a request to ask for the checksum of a file?
+  bool MayHaveChecksum(const std::string& path) const;
 
   const std::string identity_;
   const std::string path_;
   const std::string prefix_;  // what keys begin with
   const RetryOptions retry_;
   const UnitRandom random_;
-  const std::unique_ptr<cloud::S3Client> client_;
+  const std::vector<std::unique_ptr<cloud::S3Client>> clients_;  // at least one
+  std::atomic<std::size_t> place_{0};                            // the one that is used
   const std::shared_ptr<RateLimiter> limiter_;
+  const std::vector<std::string> warnings_;
   struct Last {
     std::string fingerprint;
     Listing files;
   };
   Guarded<Last> last_;  // so that List after Resolve does not ask again
+  // Which objects have checksums: `listed` when listings tell, for all but `without` then.
+  struct Checksums {
+    bool listed = false;
+    std::unordered_set<std::string> without;
+    int silent_heads = 0;
+  };
+  Guarded<Checksums> checksums_;
 };
+
+Result<cloud::S3ListPage> S3Source::FirstPage(const Context& ctx) {
+  std::optional<Error> first;
+  for (std::size_t place = place_; place < clients_.size(); ++place) {
+    auto page = Ask(ctx, [&] { return clients_[place]->ListPage(ctx, prefix_, ""); });
+    if (page) {
+      place_ = place;
+      return page;
+    }
+    const Code code = page.error().code();
+    if (!first) first = page.error();
+    // A bucket of another place does not exist here, or nobody may say whether it does.
+    if (code != Code::kNotFound && code != Code::kPermissionDenied) return std::move(page).error();
+  }
+  if (clients_.size() > 1) {
+    return std::move(*first).WithHint(
+        fmt::format("The bucket was looked for in all jurisdictions of R2 ({})",
+                    fmt::join(cloud::kR2Jurisdictions, ", ")));
+  }
+  return *std::move(first);
+}
 
 Result<std::vector<cloud::S3Object>> S3Source::AllObjects(const Context& ctx) {
   std::vector<cloud::S3Object> objects;
@@ -114,7 +192,9 @@ Result<std::vector<cloud::S3Object>> S3Source::AllObjects(const Context& ctx) {
       return Error(Code::kResourceExhausted, fmt::format("the listing of {} has more than {} pages",
                                                          identity_, kS3ListPagesMax));
     }
-    BDN_ASSIGN(auto page, Ask(ctx, [&] { return client_->ListPage(ctx, prefix_, token); }));
+    BDN_ASSIGN(auto page, pages == 1 ? FirstPage(ctx) : Ask(ctx, [&] {
+                 return client().ListPage(ctx, prefix_, token);
+               }));
     if (objects.size() + page.objects.size() > kS3ListEntriesMax) {
       return Error(
           Code::kResourceExhausted,
@@ -134,41 +214,19 @@ Result<std::vector<cloud::S3Object>> S3Source::AllObjects(const Context& ctx) {
   }
 }
 
-Status S3Source::CheckArchived(const std::vector<cloud::S3Object>& objects) const {
-  std::size_t count = 0;
-  std::string text;
-  for (const auto& object : objects) {
-    if (!IsArchived(object) || ++count > kArchivedNamedMax) continue;
-    text += fmt::format("\n  '{}' ({})", cloud::Printable(object.key, 300),
-                        cloud::Printable(object.storage_class, 40));
-  }
-  if (count == 0) return {};
-  return Error(
-      Code::kUnsupported,
-      fmt::format("{} has {} archived objects, which cannot be read: restore them or copy "
-                  "them to another storage class, then mirror again:{}{}",
-                  identity_, count, text, count > kArchivedNamedMax ? "\n  and more" : ""));
-}
-
 Result<std::vector<RemoteFile>> S3Source::LookForOne(const Context& ctx) {
   const auto nothing = [&] {
     return Error(Code::kNotFound,
                  fmt::format("{} has no objects: nothing lies below '{}' in the bucket {}",
-                             identity_, prefix_, client_->site().bucket));
+                             identity_, prefix_, client().site().bucket));
   };
   if (path_.empty()) return nothing();
   // Credentials for the path's content often may not see an object of its name: that is no reason
   // to hide that there is nothing below it.
-  BDN_ASSIGN(const auto object, Ask(ctx, [&] { return client_->Head(ctx, path_); }));
+  BDN_ASSIGN(const auto object, Ask(ctx, [&] { return client().Head(ctx, path_); }));
   if (!object) return nothing();
-  BDN_TRY(CheckArchived({*object}));
   std::vector<RemoteFile> files;
-  files.push_back({.path = path_.substr(path_.rfind('/') + 1),  // npos + 1 is 0
-                   .size = object->size,
-                   .etag = object->etag,
-                   .version = {},
-                   .hash_kind = ContentHash::kNone,
-                   .hash = {}});
+  files.push_back(FileOf(*object, path_.substr(path_.rfind('/') + 1)));  // npos + 1 is 0
   return files;
 }
 
@@ -176,6 +234,7 @@ Result<Listing> S3Source::Look(const Context& ctx, std::string_view* kind) {
   BDN_ASSIGN(auto objects, AllObjects(ctx));
   *kind = kSetPin;
   std::vector<RemoteFile> files;
+  Checksums checksums;
   std::erase_if(objects, [&](const cloud::S3Object& object) {
     // Markers that consoles leave where they show a folder.
     return object.key == prefix_ || (object.size == 0 && object.key.ends_with('/'));
@@ -191,14 +250,15 @@ Result<Listing> S3Source::Look(const Context& ctx, std::string_view* kind) {
                    fmt::format("{}: '{}' has no ETag, so a change could not be noticed", identity_,
                                cloud::Printable(object.key, 300)));
     }
-    files.push_back({.path = object.key.substr(prefix_.size()),
-                     .size = object.size,
-                     .etag = object.etag,
-                     .version = {},
-                     .hash_kind = ContentHash::kNone,
-                     .hash = {}});
+    checksums.listed = checksums.listed || object.has_checksum;
+    files.push_back(FileOf(object, object.key.substr(prefix_.size())));
   }
-  BDN_TRY(CheckArchived(objects));
+  if (checksums.listed) {
+    for (const auto& object : objects) {
+      if (!object.has_checksum) checksums.without.insert(object.key.substr(prefix_.size()));
+    }
+  }
+  checksums_.With([&](Checksums& known) { known = std::move(checksums); });
   if (files.empty()) {
     *kind = kObjectPin;
     BDN_ASSIGN(files, LookForOne(ctx));
@@ -217,6 +277,7 @@ Result<Pin> S3Source::Resolve(const Context& ctx) {
   pin.fingerprint = FingerprintOf(*files);
   pin.fingerprint_type = kind;
   pin.identity = identity_;
+  pin.warnings = warnings_;
   last_.With([&](Last& last) { last = {pin.fingerprint, std::move(files)}; });
   return pin;
 }
@@ -235,6 +296,40 @@ Result<std::vector<RemoteFile>> S3Source::List(const Context& ctx, const Pin& pi
   return *files;
 }
 
+bool S3Source::MayHaveChecksum(const std::string& path) const {
+  return checksums_.With([&](const Checksums& known) {
+    if (known.listed) return !known.without.contains(path);
+    return known.silent_heads < kSilentHeadsMax;
+  });
+}
+
+Result<RemoteFile> S3Source::Describe(const Context& ctx, const Pin& pin, const RemoteFile& file) {
+  BDN_TRY(ctx.Check());
+  if (!MayHaveChecksum(file.path)) return file;
+  const std::string key = KeyOf(pin, file);
+  BDN_ASSIGN(const auto object, Ask(ctx, [&] { return client().Head(ctx, key); }));
+  // Without the right to look there is no checksum; whether the object is there, reading shows.
+  if (object && (object->etag != file.etag || object->size != file.size)) {
+    return Changed(fmt::format("{} has another ETag or size than was listed",
+                               cloud::Printable(file.path, 300)));
+  }
+  checksums_.With([&](Checksums& known) {
+    if (!object || !object->checksum) {
+      known.silent_heads += 1;
+    } else if (!known.listed) {
+      known.silent_heads = std::numeric_limits<int>::min();  // this server does tell
+    }
+  });
+  if (!object) return file;
+  RemoteFile described = FileOf(*object, file.path);
+  if (!described.problem.empty()) {
+    return Error(Code::kUnsupported,
+                 fmt::format("the object {} of the bucket {} {}", cloud::Printable(key, 300),
+                             client().site().bucket, described.problem));
+  }
+  return described;
+}
+
 Status S3Source::Read(const Context& ctx,
                       const Pin& pin,
                       const RemoteFile& file,
@@ -247,13 +342,13 @@ Status S3Source::Read(const Context& ctx,
                              range.begin, range.end, file.size));
   }
   if (range.begin == range.end) return {};
-  const std::string key = pin.fingerprint_type == kObjectPin ? path_ : prefix_ + file.path;
+  const std::string key = KeyOf(pin, file);
   RetryBudget budget(retry_, random_);
   for (std::uint64_t pos = range.begin;;) {
     const std::uint64_t before = pos;
     BDN_ASSIGN(auto slot, limiter_->Acquire(ctx, ""));
-    PinnedRangeSink answer(file, sink, &pos, range.end, client_->authority());
-    const Status transfer = client_->GetRange(ctx, key, file.etag, {pos, range.end}, answer);
+    PinnedRangeSink answer(file, sink, &pos, range.end, client().authority());
+    const Status transfer = client().GetRange(ctx, key, file.etag, {pos, range.end}, answer);
     slot.Release();
     bool final = false;
     const Status status = answer.Finish(transfer, &final);
@@ -273,13 +368,29 @@ Status S3Source::Read(const Context& ctx,
   }
 }
 
-std::string EndpointOf(const model::SourceUri& uri, const std::string& endpoint) {
-  if (!endpoint.empty()) return endpoint;
-  // developers.cloudflare.com/r2/api/s3/api and docs.coreweave.com, AI Object Storage.
-  if (uri.scheme == model::Scheme::kR2) {
-    return fmt::format("https://{}.r2.cloudflarestorage.com", uri.account);
+// Where to look for the bucket, in this order; an empty text is Amazon.
+std::vector<std::string> EndpointsOf(const model::SourceUri& uri,
+                                     const std::string& endpoint,
+                                     std::string_view jurisdiction) {
+  if (!endpoint.empty()) return {endpoint};
+  if (uri.scheme == model::Scheme::kS3) return {""};
+  // developers.cloudflare.com/r2/api/s3 and docs.coreweave.com, AI Object Storage.
+  if (uri.scheme == model::Scheme::kCw) return {"https://cwobject.com"};
+  std::vector<std::string> endpoints;
+  for (const std::string_view place : cloud::kR2Jurisdictions) {
+    if (!jurisdiction.empty() && place != jurisdiction) continue;
+    endpoints.push_back(fmt::format("https://{}.{}{}r2.cloudflarestorage.com", uri.account,
+                                    place == "default" ? "" : place,
+                                    place == "default" ? "" : "."));
   }
-  return uri.scheme == model::Scheme::kCw ? "https://cwobject.com" : "";
+  return endpoints;
+}
+
+// Addresses have no names below them.
+bool IsAddress(const std::string& endpoint) {
+  const auto url = net::ParseUrl(endpoint);
+  return url && (url->host.find(':') != std::string::npos ||
+                 url->host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
 }  // namespace
@@ -297,20 +408,26 @@ Result<std::unique_ptr<Source>> MakeS3Source(const model::SourceUri& uri,
     BDN_ASSIGN(secret, cloud::ParseS3Secret(*options.secret));
   }
   const bool r2 = uri.scheme == model::Scheme::kR2;
-  cloud::S3Site site{.endpoint = EndpointOf(uri, options.endpoint),
-                     .region = r2 ? "auto" : secret.region,
-                     .bucket = uri.bucket,
-                     .credentials = secret.credentials,
-                     .virtual_host = uri.scheme == model::Scheme::kCw,
-                     .provider = options.role};
   std::string identity = uri.Canonical();
   // Buckets of the same name exist at each place, and etags hold at one.
   if (!options.endpoint.empty()) identity += " at " + net::RedactUrl(options.endpoint);
-  BDN_ASSIGN(auto client, cloud::S3Client::Make(transport, std::move(site)));
-  auto limiter = limiters.For(client->authority(),
+  std::vector<std::unique_ptr<cloud::S3Client>> clients;
+  for (const std::string& endpoint : EndpointsOf(uri, options.endpoint, secret.jurisdiction)) {
+    BDN_ASSIGN(auto client,
+               cloud::S3Client::Make(transport, {.endpoint = endpoint,
+                                                 .region = r2 ? "auto" : secret.region,
+                                                 .bucket = uri.bucket,
+                                                 .credentials = secret.credentials,
+                                                 .virtual_host = uri.scheme == model::Scheme::kCw &&
+                                                                 !IsAddress(endpoint),
+                                                 .provider = options.role}));
+    clients.push_back(std::move(client));
+  }
+  auto limiter = limiters.For(clients.front()->authority(),
                               options.role ? options.role_name : secret.credentials.access_key_id);
   return std::unique_ptr<Source>(std::make_unique<S3Source>(
-      std::move(identity), uri.path, std::move(client), std::move(limiter), std::move(options)));
+      std::move(identity), uri.path, std::move(clients), std::move(limiter),
+      std::move(secret.warnings), std::move(options)));
 }
 
 }  // namespace bdn::source

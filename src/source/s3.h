@@ -4,7 +4,8 @@
 //
 // Pin:   the hash over (key, ETag, size) of all objects below the path ("etag-set"), or over one
 //        object when there is nothing below the path but an object of exactly that name ("etag").
-// Files: keys below the path, byte for byte. Their etag is opaque: it is no hash of the content.
+// Files: keys below the path, byte for byte. Their etag is opaque: it is no hash of the content. A
+//        checksum of the whole content is asked for by HEAD when a file is about to be fetched.
 // Reads: each range is signed by itself and carries If-Match, and the ETag of the answer is
 // compared
 //        as well; another one is "source changed".
@@ -26,8 +27,8 @@ inline constexpr std::size_t kS3ListPagesMax = 10'000;
 inline constexpr std::size_t kS3ListEntriesMax = 1'000'000;
 
 struct S3SourceOptions {
-  // Instead of the provider's own address; empty for that. s3 then has the bucket in the path, cw
-  // in front of the host.
+  // Instead of the provider's own address; empty for that. s3 and r2 then have the bucket in the
+  // path, cw in front of the host where that is a name.
   std::string endpoint = {};
   std::optional<std::string> secret = {};  // JSON, see cloud::ParseS3Secret
   // Keys of a role instead of a secret (source/aws_role.h), and who they belong to.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/testing/manual_clock.h"
@@ -183,15 +184,129 @@ TEST_F(S3SourceTest, KeysThatAreNoPathsAreNamedTogether) {
   EXPECT_EQ(files.error().message().find("'good'"), std::string::npos);
 }
 
-TEST_F(S3SourceTest, ArchivedObjectsAreRefusedBeforeAnythingIsRead) {
+TEST_F(S3SourceTest, ArchivedObjectsAreListedWithTheirProblem) {
   f_.Publish("a", "x");
   f_.bucket.Put("models/w/cold", "x", "GLACIER");
   f_.bucket.Put("models/w/colder", "x", "DEEP_ARCHIVE");
   f_.bucket.Put("models/w/readable", "x", "GLACIER_IR");
+  f_.bucket.Put("models/w/restored", "x", "GLACIER");
+  f_.bucket.Tell("models/w/restored", {},
+                 "<RestoreStatus><RestoreExpiryDate>2030</RestoreExpiryDate></RestoreStatus>");
   const auto files = Look();
-  ASSERT_FALSE(files);
-  EXPECT_EQ(files.error().code(), Code::kUnsupported);
-  EXPECT_NE(files.error().message().find("2 archived objects"), std::string::npos);
+  ASSERT_TRUE(files) << files.error().message();
+  std::string text;
+  for (const auto& file : *files) text += file.path + ": " + file.problem + "|";
+  const std::string fix = "): restore it, or copy it to another storage class|";
+  EXPECT_EQ(text, "a: |cold: is archived (GLACIER" + fix + "colder: is archived (DEEP_ARCHIVE" +
+                      fix + "readable: |restored: |");
+}
+
+TEST_F(S3SourceTest, ATierOfTheArchiveThatOnlyHeadTellsFailsBeforeReading) {
+  f_.Publish("m", "content");
+  f_.bucket.Tell("models/w/m", {{"x-amz-archive-status", "ARCHIVE_ACCESS"}});
+  ASSERT_TRUE(Look());
+  const auto described = f_.source().Describe(f_.ctx, pin_, files_[0]);
+  ASSERT_FALSE(described);
+  EXPECT_EQ(described.error().code(), Code::kUnsupported);
+  EXPECT_EQ(
+      described.error().message(),
+      "the object models/w/m of the bucket bucket is archived (ARCHIVE_ACCESS): restore it, or "
+      "copy it to another storage class");
+}
+
+struct ChecksumCase {
+  net::Headers headers;
+  ContentHash kind;
+  std::string hash;
+};
+
+// Values of "123456789".
+TEST_F(S3SourceTest, TheStrongestChecksumOfTheWholeObjectIsTaken) {
+  const ChecksumCase cases[] = {
+      {{{"x-amz-checksum-crc64nvme", "rosUhgp5mIg="}, {"x-amz-checksum-type", "FULL_OBJECT"}},
+       ContentHash::kCrc64Nvme,
+       "ae8b14860a799888"},
+      {{{"x-amz-checksum-crc32c", "4waSgw=="}}, ContentHash::kCrc32c, "e3069283"},
+      {{{"x-amz-checksum-crc32", "y/Q5Jg=="}}, ContentHash::kCrc32, "cbf43926"},
+      {{{"x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKeuNEE="}},
+       ContentHash::kSha1,
+       "f7c3bc1d808e04732adf679965ccc34ca7ae3441"},
+      {{{"x-amz-checksum-crc32", "y/Q5Jg=="},
+        {"x-amz-checksum-sha256", "FeKw09l91uNmEMf36c8HHssiKfJuSotY+a/I70oIZiU="}},
+       ContentHash::kSha256,
+       "15e2b0d3d97dd6e36610c7f7e9cf071ecb2229f26e4a8b58f9afc8ef4a086625"},
+      {{{"x-amz-checksum-crc32", "y/Q5Jg=="}, {"x-amz-checksum-type", "COMPOSITE"}},
+       ContentHash::kNone,
+       ""},
+      {{{"x-amz-checksum-crc32", "y/Q5Jg==-2"}}, ContentHash::kNone, ""},
+      {{{"x-amz-checksum-crc32", "y/Q5"}}, ContentHash::kNone, ""},
+      {{}, ContentHash::kNone, ""},
+  };
+  for (const auto& c : cases) {
+    BucketFixture f;
+    f.Publish("m", "123456789");
+    f.bucket.Tell("models/w/m", c.headers);
+    const auto pin = f.source().Resolve(f.ctx);
+    ASSERT_TRUE(pin);
+    const auto files = f.source().List(f.ctx, *pin);
+    ASSERT_TRUE(files);
+    EXPECT_EQ(files->at(0).hash_kind, ContentHash::kNone) << "the listing does not tell";
+    const auto described = f.source().Describe(f.ctx, *pin, files->at(0));
+    ASSERT_TRUE(described) << described.error().message();
+    EXPECT_EQ(described->hash_kind, c.kind) << c.hash;
+    EXPECT_EQ(described->hash, c.hash);
+  }
+}
+
+TEST_F(S3SourceTest, ListingsThatTellOfChecksumsSaveTheQuestion) {
+  const std::string full =
+      "<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumType>FULL_OBJECT"
+      "</ChecksumType>";
+  const std::string parts =
+      "<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumType>COMPOSITE"
+      "</ChecksumType>";
+  f_.Publish("a", "1");
+  f_.Publish("b", "1");
+  f_.Publish("c", "1");
+  f_.bucket.Tell("models/w/a", {{"x-amz-checksum-crc32", "y/Q5Jg=="}}, full);
+  f_.bucket.Tell("models/w/b", {}, parts);
+  ASSERT_TRUE(Look());
+  const auto before = calls();
+  for (const auto& file : files_) ASSERT_TRUE(f_.source().Describe(f_.ctx, pin_, file));
+  EXPECT_EQ(calls(), before + 1) << "only of a";
+}
+
+TEST_F(S3SourceTest, AServerWithoutChecksumsIsAskedOfThreeFilesOnly) {
+  for (int i = 0; i < 9; ++i) f_.Publish("f" + std::to_string(i), "x");
+  ASSERT_TRUE(Look());
+  auto before = calls();
+  for (const auto& file : files_) ASSERT_TRUE(f_.source().Describe(f_.ctx, pin_, file));
+  EXPECT_EQ(calls(), before + 3);
+  for (const auto& file : files_) {
+    f_.bucket.Tell("models/w/" + file.path, {{"x-amz-checksum-crc32", "y/Q5Jg=="}});
+  }
+  ASSERT_TRUE(Look());
+  before = calls();
+  for (const auto& file : files_) ASSERT_TRUE(f_.source().Describe(f_.ctx, pin_, file));
+  EXPECT_EQ(calls(), before + 9);
+}
+
+TEST_F(S3SourceTest, TheChecksumOfAnotherVersionIsAChangedSource) {
+  f_.Publish("m", "1");
+  ASSERT_TRUE(Look());
+  f_.Publish("m", "2");
+  const auto described = f_.source().Describe(f_.ctx, pin_, files_[0]);
+  ASSERT_FALSE(described);
+  EXPECT_EQ(described.error().code(), Code::kFailedPrecondition);
+}
+
+TEST_F(S3SourceTest, WhoMayNotLookHasNoChecksum) {
+  f_.Publish("m", "1");
+  ASSERT_TRUE(Look());
+  Inject(1, {403, {}, ""});
+  const auto described = f_.source().Describe(f_.ctx, pin_, files_[0]);
+  ASSERT_TRUE(described);
+  EXPECT_EQ(described->hash_kind, ContentHash::kNone);
 }
 
 TEST_F(S3SourceTest, AnOverwrittenObjectIsAChangedSource) {
@@ -311,6 +426,97 @@ TEST(S3Source, NeedsASecretWithBothKeys) {
             "aws_access_key_id and aws_secret_access_key are required in S3 credentials");
 }
 
+TEST(S3Source, TellsWhatIsOddAboutTheSecret) {
+  bdn::testing::ManualClock clock;
+  MemoryBucket bucket;
+  RateLimiters limiters;
+  bucket.Put("w/a", "x");
+  const auto source = Make(
+      bucket.transport(), limiters, "s3://bucket/w",
+      R"({"aws_access_key_id": "ASIA1", "aws_secret_access_key": "SK", "region": "eu-west-1"})");
+  ASSERT_TRUE(source);
+  const auto pin = (*source)->Resolve(Context(clock));
+  ASSERT_TRUE(pin);
+  ASSERT_EQ(pin->warnings.size(), 2u);
+  EXPECT_NE(pin->warnings[0].find("'region'"), std::string::npos);
+  EXPECT_NE(pin->warnings[1].find("ASIA"), std::string::npos);
+}
+
+// R2 with the bucket in one jurisdiction and `status` and `code` from all others.
+struct R2World {
+  explicit R2World(std::string home, int status = 404, std::string code = "NoSuchBucket")
+      : transport([=](const net::HttpRequest& request) -> Result<net::HttpResponse> {
+          if (request.url.host == home) {
+            return net::HttpResponse{
+                200,
+                {},
+                "<ListBucketResult><Contents><Key>w/a</Key><ETag>e</ETag><Size>"
+                "1</Size></Contents></ListBucketResult>"};
+          }
+          return net::HttpResponse{status, {}, "<Error><Code>" + code + "</Code></Error>"};
+        }) {}
+  Result<Pin> Resolve(const std::string& more = "") {
+    BDN_ASSIGN(source,
+               Make(transport, limiters, "r2://abc123.weights/w",
+                    R"({"aws_access_key_id": "A", "aws_secret_access_key": "S")" + more + "}"));
+    return source->Resolve(ctx);
+  }
+  std::string Hosts() {
+    std::string hosts;
+    for (const auto& request : transport.requests()) hosts += request.url.host + " ";
+    return hosts;
+  }
+  bdn::testing::ManualClock clock;
+  Context ctx{clock};
+  RateLimiters limiters;
+  net::testing::MemoryTransport transport;
+  std::unique_ptr<Source> source;
+};
+
+constexpr char kR2[] = "abc123.r2.cloudflarestorage.com";
+constexpr char kR2Eu[] = "abc123.eu.r2.cloudflarestorage.com";
+constexpr char kR2Fedramp[] = "abc123.fedramp.r2.cloudflarestorage.com";
+constexpr char kR2Us[] = "abc123.us.r2.cloudflarestorage.com";
+
+TEST(S3Source, ABucketOfR2IsLookedForInEveryJurisdictionOnce) {
+  for (const auto& [status, code] :
+       {std::pair<int, std::string>{404, "NoSuchBucket"}, {403, "AccessDenied"}}) {
+    R2World world(kR2Fedramp, status, code);
+    const auto pin = world.Resolve();
+    ASSERT_TRUE(pin) << pin.error().message();
+    EXPECT_EQ(world.Hosts(), fmt::format("{} {} {} ", kR2, kR2Eu, kR2Fedramp));
+    const auto files = world.source->List(world.ctx, *pin);
+    ASSERT_TRUE(files);
+    (void)ReadRange(world.ctx, *world.source, *pin, files->at(0), {0, 1});
+    EXPECT_EQ(world.transport.requests().back().url.host, kR2Fedramp);
+  }
+}
+
+TEST(S3Source, ABucketOfNoJurisdictionIsSaidOnceForAll) {
+  R2World world("nowhere");
+  const auto pin = world.Resolve();
+  ASSERT_FALSE(pin);
+  EXPECT_EQ(pin.error().code(), Code::kNotFound);
+  EXPECT_NE(pin.error().message().find(kR2), std::string::npos) << pin.error().message();
+  EXPECT_NE(pin.error().hint().find("default, eu, fedramp, us"), std::string::npos);
+  EXPECT_EQ(world.Hosts(), fmt::format("{} {} {} {} ", kR2, kR2Eu, kR2Fedramp, kR2Us));
+}
+
+TEST(S3Source, AJurisdictionOfTheSecretIsTheOnlyOne) {
+  R2World world(kR2Us);
+  EXPECT_TRUE(world.Resolve(R"(, "r2_jurisdiction": "us")"));
+  EXPECT_EQ(world.Hosts(), fmt::format("{} ", kR2Us));
+  R2World elsewhere(kR2Us);
+  EXPECT_FALSE(elsewhere.Resolve(R"(, "r2_jurisdiction": "default")"));
+  EXPECT_EQ(elsewhere.Hosts(), fmt::format("{} ", kR2));
+}
+
+TEST(S3Source, WrongKeysAreNotTriedInEveryJurisdiction) {
+  R2World world(kR2Eu, 403, "SignatureDoesNotMatch");
+  EXPECT_FALSE(world.Resolve());
+  EXPECT_EQ(world.Hosts(), fmt::format("{} ", kR2));
+}
+
 TEST(S3Source, R2AndCoreWeaveHaveTheirOwnAddresses) {
   bdn::testing::ManualClock clock;
   const Context ctx(clock);
@@ -329,6 +535,31 @@ TEST(S3Source, R2AndCoreWeaveHaveTheirOwnAddresses) {
   EXPECT_EQ(r2.url.path, "/weights/");
   EXPECT_NE(r2.headers.Get("Authorization")->find("/auto/s3/aws4_request"), std::string::npos);
   EXPECT_EQ(first_of("cw://weights").url.host, "weights.cwobject.com");
+}
+
+TEST(S3Source, OperatorsMayReplaceTheAddressesOfR2AndCoreWeave) {
+  bdn::testing::ManualClock clock;
+  const Context ctx(clock);
+  RateLimiters limiters;
+  net::testing::MemoryTransport transport([](const net::HttpRequest&) {
+    return net::HttpResponse{200, {}, "<ListBucketResult></ListBucketResult>"};
+  });
+  const auto url_of = [&](const std::string& text, const std::string& endpoint) {
+    const auto uri = model::ParseSourceUri(text);
+    const auto source = MakeSource(*uri, {.secret = kSecret},
+                                   {.transport = transport,
+                                    .limiters = limiters,
+                                    .s3_endpoint = "http://never",
+                                    .r2_endpoint = endpoint,
+                                    .cw_endpoint = endpoint});
+    const auto before = transport.calls();
+    EXPECT_TRUE(source && !(*source)->Resolve(ctx));
+    const auto url = transport.requests().at(before).url;
+    return url.authority() + url.path;
+  };
+  EXPECT_EQ(url_of("r2://abc.weights", "http://store.test:9000"), "store.test:9000/weights/");
+  EXPECT_EQ(url_of("cw://weights", "http://store.test:9000"), "weights.store.test:9000/");
+  EXPECT_EQ(url_of("cw://weights", "http://127.0.0.1:9000"), "127.0.0.1:9000/weights/");
 }
 
 }  // namespace

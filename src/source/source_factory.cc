@@ -15,7 +15,9 @@ Result<std::unique_ptr<Source>> MakeBucket(const model::SourceUri& uri,
                                            const SourceCredentials& credentials,
                                            const SourceEnvironment& environment) {
   const bool amazon = uri.scheme == model::Scheme::kS3;
-  S3SourceOptions options{.endpoint = amazon ? environment.s3_endpoint : "",
+  const std::string& other =
+      uri.scheme == model::Scheme::kR2 ? environment.r2_endpoint : environment.cw_endpoint;
+  S3SourceOptions options{.endpoint = amazon ? environment.s3_endpoint : other,
                           .secret = credentials.secret,
                           .retry = environment.retry,
                           .random = environment.random};

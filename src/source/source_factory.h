@@ -35,6 +35,9 @@ struct SourceEnvironment {
   std::string hf_endpoint = {};
   // Where s3:// buckets are; empty for Amazon. The same rule for its host.
   std::string s3_endpoint = {};
+  // The same of r2:// and cw://.
+  std::string r2_endpoint = {};
+  std::string cw_endpoint = {};
   // Where AWS_OIDC takes its keys; empty for Amazon's STS. The same rule for its host.
   std::string sts_endpoint = {};
   // In [0, 1), thread-safe; for jitter. Empty: no jitter.

@@ -19,7 +19,15 @@ class MemoryBucket {
 
   void Put(const std::string& key, const std::string& content, const std::string& storage = "") {
     objects_.With([&](Objects& o) {
-      o.by_key[key] = {content, "etag-" + std::to_string(++o.puts), storage};
+      o.by_key[key] = {content, "etag-" + std::to_string(++o.puts), storage, {}, {}};
+    });
+  }
+  // Adds to an object what HEAD tells ("x-amz-checksum-sha256", …) and what its listing tells
+  // (XML).
+  void Tell(const std::string& key, net::Headers by_head, const std::string& by_listing = "") {
+    objects_.With([&](Objects& o) {
+      o.by_key.at(key).by_head = std::move(by_head);
+      o.by_key.at(key).by_listing = by_listing;
     });
   }
   net::testing::MemoryTransport& transport() { return transport_; }
@@ -32,6 +40,8 @@ class MemoryBucket {
  private:
   struct Object {
     std::string content, etag, storage;
+    net::Headers by_head;
+    std::string by_listing;
   };
   struct Objects {
     std::map<std::string, Object> by_key;
@@ -83,7 +93,8 @@ class MemoryBucket {
       }
       text += "<Contents><Key>" + name + "</Key><ETag>&quot;" + it->second.etag +
               "&quot;</ETag><Size>" + std::to_string(it->second.content.size()) +
-              "</Size><StorageClass>" + it->second.storage + "</StorageClass></Contents>";
+              "</Size><StorageClass>" + it->second.storage + "</StorageClass>" +
+              it->second.by_listing + "</Contents>";
     }
     return {200, {}, text + "</ListBucketResult>"};
   }
@@ -96,7 +107,14 @@ class MemoryBucket {
     const std::string& content = it->second.content;
     const std::string etag = "\"" + it->second.etag + "\"";
     if (request.method == "HEAD") {
-      return {200, {{"Content-Length", std::to_string(content.size())}, {"ETag", etag}}, ""};
+      net::HttpResponse answer{
+          200, {{"Content-Length", std::to_string(content.size())}, {"ETag", etag}}, ""};
+      if (request.headers.Get("x-amz-checksum-mode") == "ENABLED") {
+        for (const auto& [name, value] : it->second.by_head.fields()) {
+          answer.headers.Set(name, value);
+        }
+      }
+      return answer;
     }
     const auto match = request.headers.Get("If-Match");
     if (!ignore_if_match && match && *match != etag) {

@@ -66,6 +66,8 @@ Environment ReadEnvironment() {
   env.r2_endpoint = Env("BDN_R2_ENDPOINT");
   env.cw_endpoint = Env("BDN_CW_ENDPOINT");
   env.sts_endpoint = Env("AWS_ENDPOINT_URL_STS");
+  env.azure_endpoint = Env("AZURE_STORAGE_BLOB_ENDPOINT");
+  env.azure_authority = Env("AZURE_AUTHORITY_HOST");
   env.data = Env("BDN_DATA");
   env.master_key_file = Env("BDN_MASTER_KEY_FILE");
   const auto either = [](const char* upper, const char* lower) {

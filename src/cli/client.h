@@ -25,6 +25,8 @@ struct Environment {
   std::string r2_endpoint;      // BDN_R2_ENDPOINT
   std::string cw_endpoint;      // BDN_CW_ENDPOINT
   std::string sts_endpoint;     // AWS_ENDPOINT_URL_STS
+  std::string azure_endpoint;   // AZURE_STORAGE_BLOB_ENDPOINT
+  std::string azure_authority;  // AZURE_AUTHORITY_HOST
   std::string data;             // BDN_DATA
   std::string master_key_file;  // BDN_MASTER_KEY_FILE
   std::string proxy;            // HTTPS_PROXY or https_proxy: for sources only

@@ -34,6 +34,19 @@ Result<std::unique_ptr<net::Transport>> MakeSourceTransport(const std::vector<st
     if (!url) return std::move(url).error().Context(std::string(endpoint.what));
     BDN_TRY(options.addresses.Allow(url->host));
   }
+  // With "{account}" in it the hosts are not known yet; those that are private must be named.
+  if (!env.azure_endpoint.empty() && env.azure_endpoint.find("{account}") == std::string::npos) {
+    auto url = net::ParseUrl(env.azure_endpoint);
+    if (!url) {
+      return std::move(url).error().Context("the Azure endpoint (AZURE_STORAGE_BLOB_ENDPOINT)");
+    }
+    BDN_TRY(options.addresses.Allow(url->host));
+  }
+  if (!env.azure_authority.empty()) {
+    auto url = net::ParseUrl(env.azure_authority);
+    if (!url) return std::move(url).error().Context("AZURE_AUTHORITY_HOST");
+    BDN_TRY(options.addresses.Allow(url->host));
+  }
   return net::MakeCurlTransport(std::move(options));
 }
 

@@ -114,6 +114,8 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                           .r2_endpoint = app.env.r2_endpoint,
                                           .cw_endpoint = app.env.cw_endpoint,
                                           .sts_endpoint = app.env.sts_endpoint,
+                                          .azure_endpoint = app.env.azure_endpoint,
+                                          .azure_authority = app.env.azure_authority,
                                           .random = &RandomUnit};
   const std::string owner = fmt::format("pid-{}-{}", ::getpid(), os::RandomName());
   role.worker = std::make_unique<mirror::MirrorWorker>(

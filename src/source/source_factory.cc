@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "source/aws_role.h"
+#include "source/azure.h"
 #include "source/https.h"
 #include "source/hugging_face.h"
 #include "source/s3.h"
@@ -70,6 +71,13 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
           uri, environment.transport, environment.limiters,
           {.secret = credentials.secret, .retry = environment.retry, .random = environment.random});
     case model::Scheme::kAzure:
+      return MakeAzureSource(uri, environment.transport, environment.limiters,
+                             {.endpoint = environment.azure_endpoint,
+                              .authority = environment.azure_authority,
+                              .secret = credentials.secret,
+                              .identity = credentials.identity,
+                              .retry = environment.retry,
+                              .random = environment.random});
     case model::Scheme::kBt:
     case model::Scheme::kGs:
       break;
@@ -78,7 +86,8 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
       Code::kUnsupported,
       fmt::format("This version cannot read {}:// sources. It reads: hf://owner/name@rev, "
                   "hf://datasets/owner/name@rev, hf://spaces/owner/name@rev, s3://bucket/path, "
-                  "r2://account.bucket/path, cw://bucket/path and https://host/file",
+                  "r2://account.bucket/path, cw://bucket/path, azure://account/container/path and "
+                  "https://host/file",
                   model::SchemeName(uri.scheme)));
 }
 

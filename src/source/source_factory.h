@@ -17,7 +17,7 @@ namespace bdn::source {
 
 struct SourceCredentials {
   // The secret's plain value as it was stored; nullopt for anonymous access. hf: the token; s3, r2,
-  // cw: JSON (cloud::ParseS3Secret).
+  // cw: JSON (cloud::ParseS3Secret); azure: cloud::ParseAzureSecret.
   std::optional<std::string> secret;
   // What the config says: method, roles and provider for OIDC. `auth_secret_name` is resolved
   // already and used for messages only.
@@ -40,6 +40,10 @@ struct SourceEnvironment {
   std::string cw_endpoint = {};
   // Where AWS_OIDC takes its keys; empty for Amazon's STS. The same rule for its host.
   std::string sts_endpoint = {};
+  // Where azure:// accounts are, and where Entra ID hands out their tokens; empty for Azure. The
+  // same rule for their hosts.
+  std::string azure_endpoint = {};
+  std::string azure_authority = {};
   // In [0, 1), thread-safe; for jitter. Empty: no jitter.
   UnitRandom random = {};
   RetryOptions retry = {};

@@ -33,8 +33,9 @@ std::string LsJson(const source::Pin& pin,
                    std::uint64_t total) {
   boost::json::array rows;
   for (const auto& file : files) {
-    rows.push_back(
-        boost::json::object{{"path", file.path}, {"size", file.size}, {"etag", file.etag}});
+    boost::json::object row{{"path", file.path}, {"size", file.size}, {"etag", file.etag}};
+    if (!file.problem.empty()) row["problem"] = file.problem;
+    rows.push_back(std::move(row));
   }
   return boost::json::serialize(boost::json::object{{"source", pin.identity},
                                                     {"revision", pin.fingerprint},
@@ -84,7 +85,10 @@ ExitCode Ls(App& app, const LsOptions& options) {
     return true;
   });
   std::uint64_t total = 0;
-  for (const auto& file : files) total += file.size;
+  for (const auto& file : files) {
+    total += file.size;
+    if (!file.problem.empty()) app.terminal.ShowWarning(file.path + " " + file.problem);
+  }
   for (const auto& trap : patterns.TopLevelTraps(left)) app.terminal.ShowWarning(trap);
   if (app.json) {
     app.terminal.Out(LsJson(pin, files, listed, total));

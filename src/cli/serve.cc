@@ -94,7 +94,8 @@ Status OpenStores(const App& app, const ServeOptions& o, ControlRole& role) {
                                slash == std::string::npos ? "." : key_file.substr(0, slash + 1)));
   BDN_ASSIGN(std::string key, store::LoadOrCreateMasterKey(*key_dir, key_file.substr(slash + 1)));
   role.vault.emplace(*role.metadata, app.ctx.clock(), std::move(key));
-  return {};
+  // The database is in our locked directory: whoever ran mirrors there before is dead.
+  return mirror::RequeueMirrorsOfDeadWorkers(*role.metadata, app.ctx.clock().Now());
 }
 
 Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {

@@ -13,6 +13,19 @@
 
 namespace bdn::mirror {
 
+Status RequeueMirrorsOfDeadWorkers(store::Metadata& metadata, WallTime now) {
+  const store::MirrorError error{
+      .code = std::string(FactsOf(Code::kCancelled).name),
+      .message = "the process that ran it ended; the mirror is taken up where it was",
+      .hint = ""};
+  BDN_ASSIGN(const auto mirrors, metadata.ListOpenMirrors());
+  for (const store::Mirror& mirror : mirrors) {
+    if (mirror.state != store::MirrorState::kRunning) continue;
+    BDN_TRY(metadata.FailMirror(mirror.id, mirror.lease_owner, error, /*retry=*/true, now, now));
+  }
+  return {};
+}
+
 // One mirror while it runs here.
 struct MirrorWorker::Job {
   explicit Job(const store::Mirror& claimed) : row(claimed) {}

@@ -49,6 +49,10 @@ struct MirrorWorkerOptions {
   std::function<double()> random = [] { return 0.5; };
 };
 
+// Queues again every mirror that runs under a lease of another process, without waiting for the
+// lease to end. Only for whoever knows that no such process lives: it alone may use the metadata.
+Status RequeueMirrorsOfDeadWorkers(store::Metadata& metadata, WallTime now);
+
 // Thread-safe.
 class MirrorWorker {
  public:

@@ -413,6 +413,18 @@ TEST_F(MirrorWorkerTest, LostLeaseEndsTheMirrorWithoutAWord) {
   EXPECT_EQ(Row(id).lease_owner, "w2");
 }
 
+TEST_F(MirrorWorkerTest, MirrorOfADeadWorkerIsTakenUpWithoutWaitingForItsLease) {
+  world_.source.Publish("m", PatternBytes(2500, 1));
+  const std::string id = Queue("m1");
+  ASSERT_TRUE(*world_.metadata->ClaimMirror("dead", clock_.Now(), minutes(5)));
+  EXPECT_EQ(Row(id).state, MirrorState::kRunning);
+  MirrorWorker worker = MakeWorker();
+  ASSERT_TRUE(RequeueMirrorsOfDeadWorkers(*world_.metadata, clock_.Now()));
+  EXPECT_EQ(Row(id).state, MirrorState::kQueued);
+  EXPECT_TRUE(RunOne(worker));
+  EXPECT_EQ(Row(id).state, MirrorState::kDone);
+}
+
 TEST_F(MirrorWorkerTest, StoppedMirrorIsAbandoned) {
   world_.source.Publish("m", PatternBytes(2500, 1));
   Gate gate(world_.source);

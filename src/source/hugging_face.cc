@@ -12,6 +12,7 @@
 #include "cloud/hugging_face_hub.h"
 #include "source/hugging_face_reader.h"
 #include "source/listing.h"
+#include "source/range_sink.h"
 
 namespace bdn::source {
 namespace {
@@ -220,11 +221,7 @@ Status HuggingFaceSource::Read(const Context& ctx,
                                net::ByteRange range,
                                const ByteSink& sink) {
   BDN_TRY(ctx.Check());
-  if (range.begin > range.end || range.end > file.size) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("{}: the range [{}, {}) does not lie in its {} bytes", file.path,
-                             range.begin, range.end, file.size));
-  }
+  BDN_TRY(CheckRange(file, range));
   if (range.begin == range.end) return {};
   BDN_ASSIGN(const auto repo, RepoOf(pin));
   HubTransfer transfer{.repo = repo,

@@ -13,6 +13,13 @@ std::string PlainETag(std::string_view value) {
   return cloud::NormalizeETag(value);
 }
 
+Status CheckRange(const RemoteFile& file, net::ByteRange range) {
+  if (range.begin <= range.end && range.end <= file.size) return {};
+  return Error(Code::kInvalidArgument,
+               fmt::format("{}: the range [{}, {}) does not lie in its {} bytes", file.path,
+                           range.begin, range.end, file.size));
+}
+
 PinnedRangeSink::PinnedRangeSink(const RemoteFile& file,
                                  const ByteSink& sink,
                                  std::uint64_t* pos,

@@ -16,6 +16,9 @@ namespace bdn::source {
 // "W/"…"" without quotes and mark of weakness.
 std::string PlainETag(std::string_view value);
 
+// kInvalidArgument unless the range lies in the file.
+Status CheckRange(const RemoteFile& file, net::ByteRange range);
+
 class PinnedRangeSink final : public net::ResponseSink {
  public:
   // [pos, end) of `file` is wanted; *pos follows what the caller has got. An answer with the

@@ -336,11 +336,7 @@ Status S3Source::Read(const Context& ctx,
                       net::ByteRange range,
                       const ByteSink& sink) {
   BDN_TRY(ctx.Check());
-  if (range.begin > range.end || range.end > file.size) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("{}: the range [{}, {}) does not lie in its {} bytes", file.path,
-                             range.begin, range.end, file.size));
-  }
+  BDN_TRY(CheckRange(file, range));
   if (range.begin == range.end) return {};
   const std::string key = KeyOf(pin, file);
   RetryBudget budget(retry_, random_);

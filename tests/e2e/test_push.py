@@ -181,10 +181,12 @@ def test_a_missing_secret_is_said_with_the_command_that_sets_it(
         start, small_model, work, location):
     hub = start.hub({REPO: small_model}, "--private", "--token", "hf_good")
     node = start.node(hub.url)
-    done, _ = failed_push(node, config_for(
+    done, error = failed_push(node, config_for(
         work, location, auth={"auth_method": "CUSTOM_SECRET", "auth_secret_name": "hf"}))
     assert "secret 'hf' is not set" in done.err
     assert "bdn secret set hf" in done.err
+    assert "the secret 'hf' that the config names is not set" in error["message"]
+    assert error["hint"] == "set it with `bdn secret set hf` and push again"
 
 
 def test_patterns_that_select_nothing_fail_and_say_how_many_files_there_are(

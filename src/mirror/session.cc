@@ -418,10 +418,12 @@ Status Session::FetchChunk(const Context& ctx,
   const net::ByteRange range = file.slots[slot].range;
   BDN_ASSIGN(auto writer, engine_.objects.StartChunk(ctx, scope_, range.size()));
   BDN_ASSIGN(const crypto::Digest digest, ReadInto(ctx, remote, range, buffer, writer.get()));
-  BDN_TRY(CommitChunk(ctx, engine_.objects, scope_, std::move(writer), digest, buffer.content()));
+  // First the record: so no chunk is ever stored without one, and none is fetched twice. A record
+  // of what a crash kept from the store is harmless: it counts only while the chunk is there.
   BDN_TRY(engine_.metadata.PutPartialChunk(scope_,
                                            PartialKey(pin_, remote, engine_.options.chunk_bytes),
                                            range.begin, range.size(), digest, ctx.clock().Now()));
+  BDN_TRY(CommitChunk(ctx, engine_.objects, scope_, std::move(writer), digest, buffer.content()));
   file.slots[slot].digest = digest;
   if (!file.pump) return {};
   // Early chunks keep their memory only while there is plenty: others need it more.

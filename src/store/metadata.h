@@ -224,8 +224,8 @@ class Metadata {
       const std::function<bool(const Scope&, const crypto::Digest&)>& is_gone) = 0;
 
   // --- chunks written by a mirror that is not finished: roots for GC and the resume record ---
-  // (scope, file identity key) → offset and digest of each stored chunk. Putting an offset again
-  // replaces it.
+  // (scope, file identity key) → offset and digest of each chunk that is, or is about to be,
+  // stored. Putting an offset again replaces it.
   virtual Status PutPartialChunk(const Scope& scope,
                                  const std::string& file_key,
                                  std::uint64_t offset,

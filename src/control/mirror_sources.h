@@ -10,8 +10,8 @@
 namespace bdn::control {
 
 // Makes the Source of a mirror row: its spec, and the value of the secret that it names. A secret
-// that is not set leaves a public source readable: the source is made without a credential, and what
-// it is refused then says that the secret is not set.
+// that is not set leaves a public source readable: the source is made without a credential, and
+// what it is refused then says that the secret is not set.
 Result<std::unique_ptr<source::Source>> MakeMirrorSource(
     const store::Mirror& mirror,
     store::SecretVault& vault,

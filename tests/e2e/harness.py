@@ -21,6 +21,7 @@ KILL_AT = BUILD_DIR / "libbdn_kill_at.so"
 CHUNK = 16 << 20  # bytes of a chunk, docs/formats
 MIB = 1 << 20
 REPO = "acme/tiny"
+EVERY = os.environ.get("BDN_E2E_EVERY") == "1"  # every kill point, not a sample
 
 
 def wait_until(condition, seconds=30, what="the condition"):
@@ -266,16 +267,6 @@ class Killer:
         with open(self.file, "rb") as counter:
             count = struct.unpack("<Q", counter.read(8))[0]
             return counter.read(min(count, self.CALLS_MAX)).decode()
-
-
-def sample_of(kinds, first=0):
-    """The numbers of calls to kill before: a third of those that are not in the middle of a row of
-    writes. With BDN_E2E_EVERY=1 every one.
-    """
-    numbers = range(first, len(kinds) + 1)
-    if os.environ.get("BDN_E2E_EVERY") == "1":
-        return list(numbers)
-    return [n for n in numbers if n % 8 == 0 or kinds[max(n - 1, first):n + 1] != "ww"][::3]
 
 
 class Node:

@@ -95,7 +95,8 @@ ExitCode Ls(App& app, const LsOptions& options) {
   } else {
     std::string text;
     for (const auto& file : files) {
-      text += fmt::format("{:>10}  {}\n", FormatBytes(static_cast<double>(file.size)), file.path);
+      text += fmt::format("{:>10}  {}{}{}\n", FormatBytes(static_cast<double>(file.size)),
+                          file.path, file.problem.empty() ? "" : "  ", file.problem);
     }
     text +=
         fmt::format("{} of {} files, {}, at {} {}\n", files.size(), listed,

@@ -22,11 +22,16 @@ http. Each key needs `x5c`, the certificate (DER, base64) whose SHA-1 in hex is 
 no "+" in form bodies, so a blank in a form has to be %20.
 """
 
+import contextlib
 import json
 import os
 import pathlib
+import re
 import sys
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -37,6 +42,9 @@ START_SECONDS = 60  # for one step, on a machine that is busy with compilers
 LIST_PAGE = 100  # objects in a page of a listing at most, so that paging is cheap to test
 ACCESS_KEY = "AKIABDNTESTRGW"
 SECRET_KEY = "secret/with+odd=characters/0123456789"
+
+# beast: 0x…: 127.0.0.1 - user [time] "GET /bucket/key HTTP/1.1" 206 10 - "agent" bytes=0-9 latency=…
+LOG_LINE = re.compile(r' beast: \S+: .*? "(?P<method>[A-Z]+) (?P<target>\S+) HTTP/1\.1" (?P<status>\d+) (?P<bytes>\d+) ')
 
 CONF = """\
 [global]
@@ -106,6 +114,7 @@ class Rgw(Cluster):
         super().__init__(directory)
         self.mon2, self.mon1, self.port = free_ports(3)
         self.sts = sts
+        self.log_offset = 0
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.access_key, self.secret_key = ACCESS_KEY, SECRET_KEY
 
@@ -142,6 +151,32 @@ class Rgw(Cluster):
             "radosgw-admin", "user", "create", f"--uid={uid}", f"--display-name={uid}",
             f"--access-key={access_key}", f"--secret={secret_key}", *([f"--caps={caps}"] if caps else []),
             seconds=START_SECONDS))
+
+    def add_key(self, uid, access_key, secret_key):
+        """Another pair of keys of a user."""
+        self.run("radosgw-admin", "key", "create", f"--uid={uid}", "--key-type=s3", f"--access-key={access_key}",
+                 f"--secret={secret_key}", seconds=START_SECONDS)
+
+    def requests(self):
+        """What was asked since `forget_requests`, in order: dicts of method, path (decoded), query, status,
+        bytes. From the gateway's log, which is written a moment later: a request of our own marks its end."""
+        marker = f"/marker-{uuid.uuid4().hex}"
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(self.endpoint + marker, timeout=20)
+        log = self.directory / "client.rgw.log"
+        self.wait_until(lambda: marker + " " in log.read_text(errors="replace"), START_SECONDS, "the log was written")
+        text = log.read_text(errors="replace")[self.log_offset:]
+        found = []
+        for match in LOG_LINE.finditer(text):
+            path, _, query = match["target"].partition("?")
+            if not path.startswith("/marker-"):
+                found.append({"method": match["method"], "path": urllib.parse.unquote(path), "query": query,
+                              "status": int(match["status"]), "bytes": int(match["bytes"])})
+        return found
+
+    def forget_requests(self):
+        self.requests()  # so that nothing is written later
+        self.log_offset = len((self.directory / "client.rgw.log").read_text(errors="replace"))
 
     def client(self, service="s3", access_key=None, secret_key=None, session_token=None, endpoint=None):
         """A botocore client with path-style addresses and without retries."""

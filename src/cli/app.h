@@ -96,8 +96,11 @@ struct MigrateOptions {
   std::string dir = ".";
   bool yes = false;      // apply without asking
   bool dry_run = false;  // wins over `yes`
+  bool rewrite_patterns = false;
+  bool offline = false;  // no source is listed
+  std::vector<std::string> allow_private;
 };
-// Exits: 0 done, cancelled or nothing to do; 1 refused; 2 usage.
+// Exits: 0 done, cancelled or nothing to do; 1 refused; 2 usage; 130 Ctrl-C.
 ExitCode Migrate(App& app, const MigrateOptions& options);
 
 struct SecretOptions {

@@ -230,14 +230,26 @@ void AddKeyCommands(CLI::App& app, CommandLine& line) {
 
 void AddMigrateCommand(CLI::App& app, CommandLine& line) {
   auto* migrate = app.add_subcommand(
-      "migrate", "Rewrite model_cache, hf_cache and external_data of a config as weights");
-  migrate->add_option("dir", line.migrate.dir, "Directory with config.yaml")->capture_default_str();
-  migrate->add_flag("-y,--yes,--non-interactive", line.migrate.yes, "Apply without asking");
-  migrate->add_flag("--dry-run", line.migrate.dry_run, "Only show the changes");
+      "migrate",
+      "Rewrite model_cache, hf_cache and external_data of a config, and cached of chains, as "
+      "weights");
+  MigrateOptions& m = line.migrate;
+  migrate->add_option("dir", m.dir, "Directory with config.yaml or chains; or one such file")
+      ->capture_default_str();
+  migrate->add_flag("-y,--yes,--non-interactive", m.yes, "Apply without asking");
+  migrate->add_flag("--dry-run", m.dry_run, "Only show the changes");
+  migrate->add_flag("--rewrite-patterns", m.rewrite_patterns,
+                    "Write patterns that select what the old ones did: '*.json' as '**/*.json'");
+  migrate->add_flag("--offline", m.offline,
+                    "Do not list sources to show which files changed patterns select");
+  migrate->add_option("--allow-private", m.allow_private,
+                      "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)");
   AddJson(migrate, line);
   Example(migrate,
           "  bdn migrate my-model/\n"
           "  bdn migrate --dry-run\n"
+          "  bdn migrate --yes --rewrite-patterns\n"
+          "  bdn migrate my_chain.py\n"
           "  bdn migrate --yes --json | jq .warnings\n");
   migrate->callback([&line] { line.run = [&line](App& a) { return Migrate(a, line.migrate); }; });
 }

@@ -1,20 +1,23 @@
 #include "model/migrate.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <climits>
 #include <iostream>
 #include <optional>
 #include <utility>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/app.h"
-#include "codec/json.h"
-#include "codec/utf8.h"
+#include "cli/migrate_files.h"
+#include "cli/migrate_show.h"
+#include "cli/source_lister.h"
 #include "model/config.h"
 #include "model/text_diff.h"
-#include "os/fs.h"
 #include "os/real_fs.h"
 
 namespace bdn::cli {
@@ -23,236 +26,222 @@ namespace {
 constexpr int kRefused = 1;
 constexpr int kUsage = 2;
 constexpr std::string_view kConfigName = "config.yaml";
-// What is searched for paths: the code of a model, not an environment that was unpacked beside it.
-constexpr std::size_t kCodeFilesMax = 500;
-constexpr std::size_t kCodeFileBytesMax = 1 << 20;
-constexpr std::size_t kCodeDepthMax = 6;
-constexpr int kBackupsMax = 10'000;
+// How often the prompt looks whether Ctrl-C was pressed.
+constexpr int kPromptPollMs = 100;
+constexpr std::size_t kAnswerBytesMax = 4096;
 
-// Python files below `dir`, sorted; files that cannot be read are passed over.
-void FindCode(const os::Fs& fs,
-              const std::string& dir,
-              std::size_t depth,
-              std::vector<std::string>& paths) {
-  if (depth > kCodeDepthMax) return;
-  std::vector<os::DirEntry> entries;
-  const Status listed = fs.List(dir, [&](const os::DirEntry& entry) {
-    entries.push_back(entry);
-    return Status();
-  });
-  if (!listed) return;
-  std::sort(entries.begin(), entries.end(),
-            [](const auto& a, const auto& b) { return a.name < b.name; });
-  for (const os::DirEntry& entry : entries) {
-    const std::string path = dir.empty() ? entry.name : dir + "/" + entry.name;
-    if (paths.size() >= kCodeFilesMax) return;
-    if (entry.type == os::FileType::kFile && entry.name.ends_with(".py")) paths.push_back(path);
-    const bool skip = entry.name.starts_with('.') || entry.name == "__pycache__" ||
-                      entry.name == "node_modules" || entry.name == "site-packages";
-    if (entry.type == os::FileType::kDirectory && !skip) FindCode(fs, path, depth + 1, paths);
+enum class Answer { kYes, kNo, kRewrite, kNone };
+
+// One line of standard input, byte by byte: what follows is not ours. nullopt at the end of input
+// and when `ctx` is cancelled.
+std::optional<std::string> ReadLine(const Context& ctx) {
+  std::string line;
+  while (line.size() < kAnswerBytesMax) {
+    pollfd in{STDIN_FILENO, POLLIN, 0};
+    const int ready = ::poll(&in, 1, kPromptPollMs);
+    if (!ctx.Check()) return std::nullopt;
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    char c = 0;
+    const ssize_t n = ::read(STDIN_FILENO, &c, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return line.empty() ? std::nullopt : std::optional(line);
+    if (c == '\n') return line;
+    line += c;
   }
+  return line;
 }
 
-std::vector<model::CodeFile> ReadCode(const os::Fs& fs) {
-  std::vector<std::string> paths;
-  FindCode(fs, "", 0, paths);
-  std::vector<model::CodeFile> code;
-  for (const std::string& path : paths) {
-    if (auto text = os::ReadFile(fs, path, kCodeFileBytesMax)) {
-      code.push_back({path, *std::move(text)});
-    }
-  }
-  return code;
-}
-
-// Bytes from files go to a terminal; escape sequences in them must not.
-std::string Printable(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool control = (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f;
-    out += control ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
-  }
-  return out;
-}
-
-std::string PaintDiff(const Terminal& terminal, const std::string& diff) {
-  if (!terminal.out_is_tty()) return diff;
-  std::string out;
-  for (std::size_t at = 0; at < diff.size();) {
-    const std::size_t end = std::min(diff.find('\n', at), diff.size());
-    std::string_view text = std::string_view(diff).substr(at, end - at);
-    if (text.ends_with('\r')) text.remove_suffix(1);
-    const Colour colour = text.starts_with("---") || text.starts_with("+++") ? Colour::kBold
-                          : text.starts_with('@')                            ? Colour::kDim
-                          : text.starts_with('-')                            ? Colour::kRed
-                          : text.starts_with('+')                            ? Colour::kGreen
-                                                                             : Colour::kNone;
-    out += terminal.Paint(colour, Printable(text), false) + "\n";
-    at = end + 1;
-  }
-  return out;
-}
-
-std::string MigrateJson(std::string_view status,
-                        const model::MigrateResult& result,
-                        const std::string& message,
-                        const std::string& diff,
-                        const std::string& backup) {
-  // JSON is UTF-8; a file that is not has no diff in it.
-  const auto text = [](const std::string& s) {
-    return boost::json::value(codec::IsUtf8(s) ? s : Printable("(not UTF-8)"));
-  };
-  boost::json::array warnings;
-  for (const auto& w : result.warnings) {
-    warnings.push_back(boost::json::object{{"file", text(w.file)},
-                                           {"line", w.line},
-                                           {"message", text(w.message)},
-                                           {"new_path", text(w.new_path)}});
-  }
-  boost::json::array errors;
-  for (const auto& p : result.problems) {
-    errors.push_back(boost::json::object{{"loc", text(p.loc)},
-                                         {"line", p.line},
-                                         {"column", p.column},
-                                         {"message", text(p.message)}});
-  }
-  return codec::SerializeJson(boost::json::object{{"status", status},
-                                                  {"message", text(message)},
-                                                  {"backup", text(backup)},
-                                                  {"diff", text(diff)},
-                                                  {"warnings", std::move(warnings)},
-                                                  {"errors", std::move(errors)}}) +
-         "\n";
-}
-
-enum class Answer { kYes, kNo, kNone };
-
-Answer Ask(const Terminal& terminal) {
+Answer Ask(const App& app, bool may_rewrite) {
   while (true) {
-    terminal.Out("Apply these changes? [y/N]: ");
-    std::string line;
-    if (!std::getline(std::cin, line)) return Answer::kNone;
-    const auto first = line.find_first_not_of(" \t\r");
-    const auto last = line.find_last_not_of(" \t\r");
-    std::string word = first == std::string::npos ? "" : line.substr(first, last - first + 1);
+    app.terminal.Out(may_rewrite ? "Apply these changes? [y/N, r: with the patterns rewritten]: "
+                                 : "Apply these changes? [y/N]: ");
+    const auto line = ReadLine(app.ctx);
+    if (!line) return Answer::kNone;
+    const auto first = line->find_first_not_of(" \t\r");
+    const auto last = line->find_last_not_of(" \t\r");
+    std::string word = first == std::string::npos ? "" : line->substr(first, last - first + 1);
     for (char& c : word) {
       if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     }
     if (word == "y" || word == "yes") return Answer::kYes;
     if (word.empty() || word == "n" || word == "no") return Answer::kNo;
-    terminal.Out("Error: invalid input\n");
-  }
-}
-
-// Durable before the file itself changes, under the first name that is free: config.yaml.bak,
-// config.yaml.bak.1, … A name is taken by link(2), which never replaces.
-Result<std::string> WriteBackup(os::Fs& fs, const std::string& text, std::uint32_t mode) {
-  const std::string temporary = fmt::format("{}.bak.tmp-{}", kConfigName, os::RandomName());
-  BDN_TRY(os::WriteFileDurably(fs, temporary, text, mode));
-  Result<std::string> done = Error(Code::kResourceExhausted, "there are too many backups");
-  for (int i = 0; i < kBackupsMax; ++i) {
-    std::string name = fmt::format("{}.bak", kConfigName);
-    if (i > 0) name += fmt::format(".{}", i);
-    const Status linked = fs.Link(temporary, name);
-    if (linked) {
-      done = std::move(name);
-      break;
-    }
-    if (linked.error().code() != Code::kAlreadyExists) {
-      done = linked.error();
-      break;
-    }
-  }
-  static_cast<void>(fs.Remove(temporary));  // a leftover is harmless; the result is the story
-  if (done) BDN_TRY(fs.SyncDir(""));
-  return done;
-}
-
-// The backup's name, after the new text is durable in place with the mode of the old file.
-Result<std::string> Apply(os::Fs& fs, const std::string& before, const std::string& after) {
-  const std::string path(kConfigName);
-  BDN_ASSIGN(const os::FileInfo info, fs.Stat(path));
-  BDN_ASSIGN(const std::string now, os::ReadFile(fs, path, model::kConfigBytesMax));
-  if (now != before) {
-    return Error(Code::kFailedPrecondition, "config.yaml changed since it was read")
-        .WithHint("run the command again");
-  }
-  BDN_ASSIGN(std::string backup, WriteBackup(fs, before, info.mode));
-  BDN_TRY(os::WriteFileDurably(fs, path, after, info.mode));
-  // The umask may have cut the mode when the file was made.
-  BDN_TRY(fs.SetMode(path, info.mode));
-  return backup;
-}
-
-void ShowFindings(const Terminal& terminal, const model::MigrateResult& result) {
-  for (const auto& w : result.warnings) {
-    terminal.ShowWarning(Printable(fmt::format("{}:{}: {}", w.file, w.line, w.message)));
-  }
-  for (const auto& p : result.problems) {
-    terminal.Err(Printable(fmt::format("{}:{}:{}: {}{}{}\n", kConfigName, p.line, p.column, p.loc,
-                                       p.loc.empty() ? "" : ": ", p.message)));
+    if (may_rewrite && (word == "r" || word == "rewrite")) return Answer::kRewrite;
+    app.terminal.Out("Error: invalid input\n");
   }
 }
 
 // One run of the command: what is known so far, and its two ways of telling it.
 class Migration {
  public:
-  Migration(App& app, const MigrateOptions& options) : app_(app), options_(options) {}
+  Migration(App& app, const MigrateOptions& options)
+      : app_(app), options_(options), lister_(app.env, {.allow_private = options.allow_private}) {
+    rules_.rewrite_patterns = options.rewrite_patterns;
+  }
 
-  int Run() {
-    const std::string dir = AbsolutePath(options_.dir);
-    auto fs = os::OpenRealFs(dir);
-    struct stat info {};
-    const std::string path = (dir == "/" ? "" : dir) + "/" + std::string(kConfigName);
-    if (!fs || ::lstat(path.c_str(), &info) != 0) {
-      const bool yml = ::lstat((path.substr(0, path.size() - 4) + "yml").c_str(), &info) == 0;
-      return Refuse("No config.yaml found at " + path +
-                    (yml ? "; there is a config.yml, rename it to config.yaml" : ""));
-    }
-    const auto before = os::ReadFile(**fs, kConfigName, model::kConfigBytesMax);
-    if (!before) return Refuse(before.error().message());
-    result_ = model::Migrate(*before, ReadCode(**fs));
-    if (!app_.json) ShowFindings(app_.terminal, result_);
+  ExitCode Run() {
+    if (const auto refused = Read()) return *refused;
+    Decide();
+    BDN_TRY(app_.ctx.Check());
+    if (!app_.json) ShowWarnings(app_.terminal, result_, not_listed_);
     if (result_.outcome == model::MigrateOutcome::kRefused) {
-      return Refuse(result_.message + "; config.yaml is as it was");
+      return Refuse(result_.message + "; nothing is changed");
     }
     if (result_.outcome == model::MigrateOutcome::kNothingToDo) {
-      return Done("nothing_to_do", result_.message);
+      return has_config_ ? Done("nothing_to_do", result_.message) : Refuse(NoConfig());
     }
-    diff_ = model::UnifiedDiff(*before, result_.text, "config.yaml", "config.yaml (migrated)");
-    if (!app_.json) {
-      app_.terminal.Out("\nProposed changes:\n\n" + PaintDiff(app_.terminal, diff_) + "\n");
-    }
+    ShowDiff();
     if (options_.dry_run) return Done("dry_run", "Nothing was written (--dry-run).");
     if (!options_.yes) {
-      const Answer answer = Ask(app_.terminal);
-      if (answer == Answer::kNone) {
-        app_.terminal.Out("\n");
-        return Refuse("there was no answer; use --yes to apply without asking");
-      }
-      if (answer == Answer::kNo) return Done("cancelled", "Migration cancelled.");
+      BDN_ASSIGN(const std::optional<int> stopped, Confirm());
+      if (stopped) return *stopped;
     }
-    auto backup = Apply(**fs, *before, result_.text);
-    if (!backup) {
-      const std::string& hint = backup.error().hint();
-      return Refuse(backup.error().message() + (hint.empty() ? "" : "; " + hint));
-    }
-    backup_ = path + backup->substr(kConfigName.size());
-    if (!app_.json) app_.terminal.Out("Backup created: " + Printable(backup_) + "\n");
-    return Done("migrated", "Migration complete!");
+    return Apply();
   }
 
  private:
+  // The directory and its files; an exit code when that fails.
+  std::optional<int> Read() {
+    std::string dir = AbsolutePath(options_.dir);
+    while (dir.size() > 1 && dir.ends_with('/')) dir.pop_back();
+    struct stat info {};
+    std::string only;
+    if (::stat(dir.c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) {
+      const auto slash = dir.rfind('/');
+      only = dir.substr(slash + 1);
+      if (only != kConfigName && !only.ends_with(".py")) {
+        return Refuse(dir + " is neither a directory nor a config.yaml nor a Python file");
+      }
+      dir = slash == 0 ? "/" : dir.substr(0, slash);
+    }
+    root_ = dir == "/" ? "/" : dir + "/";
+    auto fs = os::OpenRealFs(dir);
+    if (!fs) return Refuse(NoConfig());
+    fs_ = *std::move(fs);
+    if (only.ends_with(".py")) {
+      const auto text = os::ReadFile(*fs_, only, model::kConfigBytesMax);
+      if (!text) return Refuse(text.error().message());
+      code_.push_back({only, *text});
+      return std::nullopt;
+    }
+    code_ = ReadCode(*fs_);
+    if (::lstat((root_ + std::string(kConfigName)).c_str(), &info) != 0) return std::nullopt;
+    if (S_ISLNK(info.st_mode)) return Refuse(LinkedConfig());
+    auto text = os::ReadFile(*fs_, kConfigName, model::kConfigBytesMax);
+    if (!text) return Refuse(text.error().message());
+    config_ = *std::move(text);
+    has_config_ = true;
+    return std::nullopt;
+  }
+
+  std::string LinkedConfig() const {
+    std::string target(PATH_MAX, '\0');
+    const std::string path = root_ + std::string(kConfigName);
+    char* real = ::realpath(path.c_str(), target.data());
+    return path + " is a symbolic link" +
+           (real == nullptr ? std::string() : fmt::format(" to {}; migrate that file", real));
+  }
+
+  std::string NoConfig() const {
+    struct stat info {};
+    const bool yml = ::lstat((root_ + "config.yml").c_str(), &info) == 0;
+    return fmt::format("No config.yaml found at {}{}{}", root_, kConfigName,
+                       yml ? "; there is a config.yml, rename it to config.yaml" : "");
+  }
+
+  void Decide() {
+    result_ = model::Migrate(has_config_ ? std::optional<std::string_view>(config_) : std::nullopt,
+                             code_, rules_);
+    ListSources();
+    files_.clear();
+    if (!result_.text.empty())
+      files_.push_back({std::string(kConfigName), config_, result_.text, {}});
+    for (const model::CodeFile& changed : result_.code) {
+      const auto old = std::find_if(code_.begin(), code_.end(),
+                                    [&](const auto& file) { return file.path == changed.path; });
+      files_.push_back({changed.path, old->text, changed.text, {}});
+    }
+    diff_.clear();
+    for (const FileChange& file : files_) {
+      diff_ += model::UnifiedDiff(file.before, file.after, file.path, file.path + " (migrated)");
+    }
+  }
+
+  // Which files the changed patterns select; only when there are such patterns.
+  void ListSources() {
+    if (options_.offline) return;
+    if (!listing_) listing_ = app_.ctx.WithTimeout(kListingMax);
+    for (model::MigrateWarning& warning : result_.warnings) {
+      if (!warning.pattern) continue;
+      const auto uri = model::ParseSourceUri(warning.pattern->source);
+      if (!uri) continue;
+      const auto& listing = lister_.List(listing_->WithTimeout(kListingOneMax), *uri);
+      if (!listing) {
+        not_listed_[warning.pattern->source] = listing.error().message();
+        continue;
+      }
+      std::vector<std::string> paths;
+      for (const auto& file : listing->files) paths.push_back(file.path);
+      model::CompareSelection(paths, *warning.pattern);
+    }
+  }
+
+  bool MayRewrite() const {
+    return std::any_of(result_.warnings.begin(), result_.warnings.end(), [](const auto& w) {
+      return w.pattern && !w.pattern->rewritten && !w.pattern->offer.empty();
+    });
+  }
+
+  void ShowDiff() const {
+    if (app_.json) return;
+    app_.terminal.Out("\nProposed changes:\n\n" + PaintDiff(app_.terminal, diff_) + "\n");
+  }
+
+  // nullopt: apply. Else what the command ends with.
+  Result<std::optional<int>> Confirm() {
+    Answer answer = Ask(app_, MayRewrite());
+    if (answer == Answer::kRewrite) {
+      rules_.rewrite_patterns = true;
+      Decide();
+      if (result_.outcome != model::MigrateOutcome::kMigrated) {
+        ShowWarnings(app_.terminal, result_, {});
+        return std::optional(Refuse(result_.message + "; nothing is changed"));
+      }
+      ShowDiff();
+      answer = Ask(app_, false);
+    }
+    if (answer == Answer::kYes) return std::optional<int>();
+    if (answer == Answer::kNo) return std::optional(Done("cancelled", "Migration cancelled."));
+    app_.terminal.Out("\n");
+    BDN_TRY(app_.ctx.Check());
+    return std::optional(Refuse("there was no answer; use --yes to apply without asking"));
+  }
+
+  int Apply() {
+    const Status replaced = ReplaceFiles(*fs_, files_);
+    if (!replaced) {
+      const std::string& hint = replaced.error().hint();
+      return Refuse(replaced.error().message() + "; " +
+                    (hint.empty() ? "nothing is changed" : hint));
+    }
+    if (!app_.json) {
+      for (const FileChange& file : files_) {
+        app_.terminal.Out("Backup created: " + Printable(root_ + file.backup) + "\n");
+      }
+    }
+    return Done("migrated", "Migration complete!");
+  }
+
   int Done(std::string_view status, const std::string& message) {
-    app_.terminal.Out(app_.json ? MigrateJson(status, result_, message, diff_, backup_)
-                                : message + "\n");
+    app_.terminal.Out(
+        app_.json ? MigrateJson(result_, {status, message, diff_, root_, files_}, not_listed_)
+                  : message + "\n");
     return 0;
   }
 
   int Refuse(const std::string& message) {
     if (app_.json) {
-      app_.terminal.Out(MigrateJson("refused", result_, message, diff_, backup_));
+      app_.terminal.Out(
+          MigrateJson(result_, {"refused", message, diff_, root_, files_}, not_listed_));
     } else {
       app_.terminal.ShowError(Error(Code::kInvalidArgument, Printable(message)));
     }
@@ -261,9 +250,18 @@ class Migration {
 
   App& app_;
   const MigrateOptions& options_;
+  SourceLister lister_;
+  std::optional<Context> listing_;  // the time that all listings have together
+  model::MigrateRules rules_;
+  std::string root_;
+  std::unique_ptr<os::Fs> fs_;
+  bool has_config_ = false;
+  std::string config_;
+  std::vector<model::CodeFile> code_;
   model::MigrateResult result_;
+  NotListed not_listed_;
+  std::vector<FileChange> files_;
   std::string diff_;
-  std::string backup_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "codec/yaml.h"
+#include "model/migrate_chains.h"
 #include "model/migrate_code.h"
 #include "model/migrate_plan.h"
 #include "model/migrate_write.h"
@@ -127,21 +128,19 @@ std::optional<MigrateResult> Settled(const codec::YamlResult& parsed) {
   return std::nullopt;
 }
 
-}  // namespace
-
-MigrateResult Migrate(std::string_view yaml, const std::vector<CodeFile>& code) {
-  const codec::YamlLimits limits{.bytes_max = kConfigBytesMax};
-  const codec::YamlResult parsed = codec::ParseYaml(yaml, limits);
-  if (auto settled = Settled(parsed)) return *std::move(settled);
-  const YamlNode& root = *parsed.root;
-  MigratePlan plan = PlanMigration(root);
+// The config's half. Its warnings are in `plan`, whose nodes are those of `root`.
+MigrateResult MigrateConfig(std::string_view yaml,
+                            const YamlNode& root,
+                            const MigrateRules& rules,
+                            MigratePlan& plan) {
+  plan = PlanMigration(root);
   if (!plan.problems.empty()) {
     MigrateResult result = Refused("the old keys cannot be migrated as they are");
     result.problems = std::move(plan.problems);
     return result;
   }
+  if (rules.rewrite_patterns) RewritePatterns(plan);
   WarnOfStartCommand(root, plan);
-  WarnOfCode(code, plan);
   const Result<std::string> text = SpliceWeights(yaml, root, plan);
   if (!text) return Refused(text.error().message());
   ConfigReport report = ParseConfig(*text);
@@ -151,7 +150,7 @@ MigrateResult Migrate(std::string_view yaml, const std::vector<CodeFile>& code) 
     result.problems = std::move(report.errors);
     return result;
   }
-  const codec::YamlResult after = codec::ParseYaml(*text, limits);
+  const codec::YamlResult after = codec::ParseYaml(*text, {.bytes_max = kConfigBytesMax});
   if (!IsAsPlanned(*report.config, plan) ||
       !SameTree(WithoutReplaced(root), WithoutReplaced(*after.root))) {
     return Refused(
@@ -160,7 +159,51 @@ MigrateResult Migrate(std::string_view yaml, const std::vector<CodeFile>& code) 
   }
   result.outcome = MigrateOutcome::kMigrated;
   result.text = *text;
-  result.warnings = std::move(plan.warnings);
+  return result;
+}
+
+// Joins the two halves: chains that change make a config with nothing to do a migration; calls that
+// nobody can rewrite make nothing to do a refusal, for something is left to do.
+void AddChains(ChainsPlan& chains, MigrateResult& result) {
+  for (MigrateWarning& warning : chains.plan.warnings)
+    result.warnings.push_back(std::move(warning));
+  if (!chains.changed.empty()) {
+    result.outcome = MigrateOutcome::kMigrated;
+    result.message.clear();
+    result.code = std::move(chains.changed);
+  } else if (chains.by_hand > 0 && result.outcome == MigrateOutcome::kNothingToDo) {
+    result.outcome = MigrateOutcome::kRefused;
+    result.message = fmt::format("{} {} of chain code must be changed by hand", chains.by_hand,
+                                 chains.by_hand == 1 ? "place" : "places");
+  }
+}
+
+}  // namespace
+
+MigrateResult Migrate(std::optional<std::string_view> yaml,
+                      const std::vector<CodeFile>& code,
+                      const MigrateRules& rules) {
+  codec::YamlResult parsed;
+  MigratePlan plan;
+  MigrateResult result =
+      NothingToDo("There is no config.yaml, and no chain with models in cached.");
+  if (yaml) {
+    parsed = codec::ParseYaml(*yaml, {.bytes_max = kConfigBytesMax});
+    auto settled = Settled(parsed);
+    result = settled ? *std::move(settled) : MigrateConfig(*yaml, *parsed.root, rules, plan);
+    if (result.outcome == MigrateOutcome::kRefused) return result;
+  }
+  ChainsPlan chains = PlanChains(code, rules);
+  // Code may name the paths of either.
+  MigratePlan all;
+  all.weights = plan.weights;
+  all.weights.insert(all.weights.end(), chains.plan.weights.begin(), chains.plan.weights.end());
+  if (!all.weights.empty()) WarnOfCode(chains.searched, all);
+  for (MigrateWarning& warning : plan.warnings) result.warnings.push_back(std::move(warning));
+  AddChains(chains, result);
+  if (result.outcome == MigrateOutcome::kMigrated) {
+    for (MigrateWarning& warning : all.warnings) result.warnings.push_back(std::move(warning));
+  }
   return result;
 }
 

@@ -114,7 +114,8 @@ void WarnOfStartCommand(const YamlNode& root, MigratePlan& plan) {
          fmt::format("start_command calls {}, which has nothing to do any more: the weights are "
                      "mounted before the server starts. Without it: {}",
                      kTransfer, WithoutTransfer(command->text)),
-         {}});
+         {},
+         WithoutTransfer(command->text)});
   }
   WarnOfLine(command->text, "config.yaml", command->line, plan);
 }

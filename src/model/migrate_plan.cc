@@ -44,6 +44,12 @@ std::string JoinPath(std::string_view base, std::string_view path) {
   return joined.empty() ? "/" : joined;
 }
 
+std::string QuotedList(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const auto& text : texts) out += (out.empty() ? "'" : ", '") + text + "'";
+  return out;
+}
+
 // Reads one old item, collecting everything that is wrong with it.
 class ItemReader {
  public:
@@ -99,27 +105,27 @@ class ItemReader {
     return nullptr;
   }
 
-  void WarnOfPatterns(const YamlNode* list, bool volume) {
-    for (const YamlNode& pattern : list == nullptr ? std::vector<YamlNode>() : list->items) {
-      const auto same = RewritePattern(pattern.text, volume);
-      if (same.size() == 1 && same[0] == pattern.text) continue;
-      std::string offer;
-      for (const auto& text : same) offer += (offer.empty() ? "'" : ", '") + text + "'";
-      if (offer.empty()) {
-        offer = "compare with `bdn match --explain`";
-      } else {
-        offer = "to select what it selected before, write " + offer;
-      }
-      if (same.size() == 1 && same[0] == "*/" + pattern.text) {
-        Warn(pattern, fmt::format("the pattern '{}' now selects at the top level as well, where it "
-                                  "used to select nothing; to keep that, write '{}'",
-                                  pattern.text, same[0]));
-        continue;
-      }
-      Warn(pattern,
-           fmt::format("the pattern '{}' changes its meaning: `*` used to match '/' and now "
-                       "matches within one directory only; {}",
-                       pattern.text, offer));
+  void WarnOfPatterns(const YamlNode* list, bool ignore, const PlannedWeight& weight) {
+    if (list == nullptr) return;
+    for (const YamlNode& pattern : list->items) {
+      auto offer = RewritePattern(pattern.text, weight.volume);
+      if (offer.size() == 1 && offer[0] == pattern.text) continue;
+      const bool gains = offer.size() == 1 && offer[0] == "*/" + pattern.text;
+      Warn(pattern, gains
+                        ? fmt::format("the pattern '{}' now selects at the top level as well, "
+                                      "where it used to select nothing; to keep that, write '{}'",
+                                      pattern.text, offer[0])
+                        : fmt::format("the pattern '{}' changes its meaning: `*` used to match "
+                                      "'/' and now matches within one directory only; {}",
+                                      pattern.text,
+                                      offer.empty() ? "compare with `bdn match --explain`"
+                                                    : "to select what it selected before, write " +
+                                                          QuotedList(offer)));
+      plan_.warnings.back().pattern = PatternChange{.source = weight.source,
+                                                    .pattern = pattern.text,
+                                                    .ignore = ignore,
+                                                    .volume = weight.volume,
+                                                    .offer = std::move(offer)};
     }
   }
 
@@ -242,6 +248,7 @@ void ReadModel(const YamlNode& item, std::string loc, bool is_hf_cache, MigrateP
   std::string repo = reader.Text("repo_id", true);
   const Kind* kind = ReadKind(reader);
   const bool volume = ReadUseVolume(reader, !is_hf_cache);
+  weight.volume = volume;
   weight.allow = reader.Patterns("allow_patterns");
   weight.ignore = reader.Patterns("ignore_patterns");
   weight.secret = reader.Text("runtime_secret_name", false, kDefaultSecret);
@@ -262,8 +269,8 @@ void ReadModel(const YamlNode& item, std::string loc, bool is_hf_cache, MigrateP
                                   "mirrored is taken",
                                   weight.source));
   }
-  reader.WarnOfPatterns(weight.allow, volume);
-  reader.WarnOfPatterns(weight.ignore, volume);
+  reader.WarnOfPatterns(weight.allow, false, weight);
+  reader.WarnOfPatterns(weight.ignore, true, weight);
   reader.WarnOfUnknownKeys(kModelKeys);
   plan.weights.push_back(std::move(weight));
 }
@@ -299,6 +306,30 @@ const std::vector<YamlNode>& ItemsOf(const YamlNode& root,
   return kNone;
 }
 
+// The list with offers in it; null when no pattern of it changes.
+std::shared_ptr<const YamlNode> Rewritten(const YamlNode* list, bool volume) {
+  if (list == nullptr) return nullptr;
+  YamlNode made;
+  made.type = YamlType::kSequence;
+  made.style = list->style;
+  bool changed = false;
+  for (const YamlNode& item : list->items) {
+    const auto offer = RewritePattern(item.text, volume);
+    if (offer.empty() || (offer.size() == 1 && offer[0] == item.text)) {
+      made.items.push_back(item);
+      continue;
+    }
+    changed = true;
+    for (const std::string& text : offer) {
+      YamlNode& node = made.items.emplace_back();
+      node.type = YamlType::kString;
+      node.style = codec::YamlStyle::kDoubleQuoted;
+      node.text = text;
+    }
+  }
+  return changed ? std::make_shared<const YamlNode>(std::move(made)) : nullptr;
+}
+
 void AppendToAll(std::vector<std::string>& all, std::string_view text) {
   for (std::string& one : all) one += text;
 }
@@ -319,6 +350,23 @@ MigratePlan PlanMigration(const YamlNode& root) {
     ReadExternal(item, fmt::format("external_data.{}", index++), plan);
   }
   return plan;
+}
+
+void RewritePatterns(MigratePlan& plan) {
+  for (PlannedWeight& weight : plan.weights) {
+    weight.made_allow = Rewritten(weight.allow, weight.volume);
+    weight.made_ignore = Rewritten(weight.ignore, weight.volume);
+    if (weight.made_allow != nullptr) weight.allow = weight.made_allow.get();
+    if (weight.made_ignore != nullptr) weight.ignore = weight.made_ignore.get();
+  }
+  for (MigrateWarning& warning : plan.warnings) {
+    if (!warning.pattern || warning.pattern->offer.empty()) continue;
+    warning.pattern->rewritten = true;
+    warning.message = fmt::format(
+        "the pattern '{}' is written as {}, which selects what it selected before: `*` used to "
+        "match '/'",
+        warning.pattern->pattern, QuotedList(warning.pattern->offer));
+  }
 }
 
 std::vector<std::string> RewritePattern(std::string_view pattern, bool volume) {

@@ -1,5 +1,6 @@
 #pragma once
 // Internal to model: what the old keys of a config mean as weights. Callers use migrate.h.
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,10 @@ struct PlannedWeight {
   const codec::YamlNode* allow = nullptr;        // null when there is nothing to write
   const codec::YamlNode* ignore = nullptr;
   const codec::YamlNode* item = nullptr;
+  bool volume = false;  // a volume: other patterns, and a folder of its own
+  // Set where `allow` or `ignore` is not of the old file.
+  std::shared_ptr<const codec::YamlNode> made_allow;
+  std::shared_ptr<const codec::YamlNode> made_ignore;
   // For warnings about code: the Hub's name of a model that was baked into the image, and the
   // directory that the files had when it is not `mount`.
   std::string baked_repo;
@@ -31,6 +36,10 @@ struct MigratePlan {
 };
 
 MigratePlan PlanMigration(const codec::YamlNode& root);
+
+// Puts what RewritePattern offers in place of every pattern that changes its meaning, and says so.
+// A list that changes has no bytes of its own any more (begin equals end); its items that stay do.
+void RewritePatterns(MigratePlan& plan);
 
 // Patterns that select today what `pattern` selected when `*` matched '/', and `pattern` itself
 // when it means the same. `volume`: the matcher of volumes, for which '?' and '[' were plain

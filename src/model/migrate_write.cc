@@ -239,6 +239,15 @@ class Writer {
       out += layout_.eol;
       return;
     }
+    const bool made = list->begin == list->end;  // RewritePatterns
+    if (list->style == YamlStyle::kFlow && made) {
+      out += " [";
+      for (const YamlNode& item : list->items) {
+        out.append(&item == &list->items.front() ? "" : ", ").append(Old(&item, item.text));
+      }
+      out.append("]").append(layout_.eol);
+      return;
+    }
     out += layout_.eol;
     for (const YamlNode& item : list->items) {
       out.append(indent).append(layout_.dash, ' ').append("- ");

@@ -18,7 +18,7 @@ model_cache:
 
 def migrate(directory, *args, stdin=""):
     done = subprocess.run(
-        [str(BDN), "migrate", str(directory), *args], input=stdin, capture_output=True, text=True,
+        [str(BDN), "migrate", str(directory), "--offline", *args], input=stdin, capture_output=True, text=True,
         timeout=30, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
     )
     return Done(done.returncode, done.stdout, done.stderr)
@@ -89,7 +89,8 @@ def test_a_dry_run_writes_nothing(model):
     assert done.code == 0 and done.err == ""
     assert answer["status"] == "dry_run" and answer["backup"] == ""
     assert answer["diff"].startswith("--- config.yaml\n")
-    assert {"file", "line", "message", "new_path"} == set(answer["warnings"][0])
+    assert set(answer["warnings"][0]) == {
+        "file", "line", "message", "new_path", "suggestion", "pattern"}
     assert names(model) == ["config.yaml", "model"]
 
 

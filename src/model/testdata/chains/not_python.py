@@ -1,0 +1,2 @@
+import truss_chains as chains
+A = chains.Assets(cached=[ModelRepo(repo_id="a/b"])

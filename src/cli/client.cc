@@ -68,6 +68,7 @@ Environment ReadEnvironment() {
   env.sts_endpoint = Env("AWS_ENDPOINT_URL_STS");
   env.azure_endpoint = Env("AZURE_STORAGE_BLOB_ENDPOINT");
   env.azure_authority = Env("AZURE_AUTHORITY_HOST");
+  env.google_endpoint = Env("BDN_GOOGLE_ENDPOINT");
   env.data = Env("BDN_DATA");
   env.master_key_file = Env("BDN_MASTER_KEY_FILE");
   const auto either = [](const char* upper, const char* lower) {

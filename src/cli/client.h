@@ -27,6 +27,7 @@ struct Environment {
   std::string sts_endpoint;     // AWS_ENDPOINT_URL_STS
   std::string azure_endpoint;   // AZURE_STORAGE_BLOB_ENDPOINT
   std::string azure_authority;  // AZURE_AUTHORITY_HOST
+  std::string google_endpoint;  // BDN_GOOGLE_ENDPOINT
   std::string data;             // BDN_DATA
   std::string master_key_file;  // BDN_MASTER_KEY_FILE
   std::string proxy;            // HTTPS_PROXY or https_proxy: for sources only

@@ -117,6 +117,7 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                           .sts_endpoint = app.env.sts_endpoint,
                                           .azure_endpoint = app.env.azure_endpoint,
                                           .azure_authority = app.env.azure_authority,
+                                          .google_endpoint = app.env.google_endpoint,
                                           .random = &RandomUnit};
   const std::string owner = fmt::format("pid-{}-{}", ::getpid(), os::RandomName());
   role.worker = std::make_unique<mirror::MirrorWorker>(

@@ -37,7 +37,8 @@ Result<SourceListing> SourceLister::Ask(const Context& ctx,
                                         .r2_endpoint = env_.r2_endpoint,
                                         .cw_endpoint = env_.cw_endpoint,
                                         .azure_endpoint = env_.azure_endpoint,
-                                        .azure_authority = env_.azure_authority};
+                                        .azure_authority = env_.azure_authority,
+                                        .google_endpoint = env_.google_endpoint};
   if (!options_.patient) environment.retry.backoff.attempts_max = 2;
   BDN_ASSIGN(const auto source, source::MakeSource(uri, credentials, environment));
   BDN_ASSIGN(source::Pin pin, source->Resolve(ctx));

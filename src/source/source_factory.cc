@@ -4,6 +4,7 @@
 
 #include "source/aws_role.h"
 #include "source/azure.h"
+#include "source/gcs.h"
 #include "source/https.h"
 #include "source/hugging_face.h"
 #include "source/s3.h"
@@ -66,6 +67,14 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
     case model::Scheme::kR2:
     case model::Scheme::kS3:
       return MakeBucket(uri, credentials, environment);
+    case model::Scheme::kGs:
+      return MakeGcsSource(uri, environment.transport, environment.limiters,
+                           {.endpoint = environment.google_endpoint,
+                            .secret = credentials.secret,
+                            .auth = credentials.auth,
+                            .identity = credentials.identity,
+                            .retry = environment.retry,
+                            .random = environment.random});
     case model::Scheme::kHttps:
       return MakeHttpsSource(
           uri, environment.transport, environment.limiters,
@@ -79,14 +88,14 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
                               .retry = environment.retry,
                               .random = environment.random});
     case model::Scheme::kBt:
-    case model::Scheme::kGs:
       break;
   }
   return Error(
       Code::kUnsupported,
       fmt::format("This version cannot read {}:// sources. It reads: hf://owner/name@rev, "
                   "hf://datasets/owner/name@rev, hf://spaces/owner/name@rev, s3://bucket/path, "
-                  "r2://account.bucket/path, cw://bucket/path, azure://account/container/path and "
+                  "r2://account.bucket/path, cw://bucket/path, gs://bucket/path, "
+                  "azure://account/container/path and "
                   "https://host/file",
                   model::SchemeName(uri.scheme)));
 }

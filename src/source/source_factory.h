@@ -17,7 +17,8 @@ namespace bdn::source {
 
 struct SourceCredentials {
   // The secret's plain value as it was stored; nullopt for anonymous access. hf: the token; s3, r2,
-  // cw: JSON (cloud::ParseS3Secret); azure: cloud::ParseAzureSecret.
+  // cw: JSON (cloud::ParseS3Secret); azure: cloud::ParseAzureSecret; gs: cloud::ParseGcpSecret;
+  // https: source/https.h.
   std::optional<std::string> secret;
   // What the config says: method, roles and provider for OIDC. `auth_secret_name` is resolved
   // already and used for messages only.
@@ -44,6 +45,8 @@ struct SourceEnvironment {
   // same rule for their hosts.
   std::string azure_endpoint = {};
   std::string azure_authority = {};
+  // Where gs:// buckets, tokens and IAM are, all at one address; empty for Google. The same rule.
+  std::string google_endpoint = {};
   // In [0, 1), thread-safe; for jitter. Empty: no jitter.
   UnitRandom random = {};
   RetryOptions retry = {};

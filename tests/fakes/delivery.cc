@@ -151,10 +151,12 @@ Status SendContent(net::ServerRequest& request,
   }
   if (answer.gzip && request.method() == "GET") return SendEncoded(response, std::move(answer), d);
   net::Headers asked = request.headers();
+  if (!answer.range.empty()) asked.Set("Range", answer.range);
   if (answer.ignore_range) asked.Remove("Range");
   net::ContentPlan plan = net::PlanContent(request.method(), asked, answer.etag, content.size);
   const bool has_body = request.method() == "GET" && (plan.status == 200 || plan.status == 206);
-  if (has_body && (answer.ignore_range || BreaksBody(d.fault) || d.bytes_per_second > 0)) {
+  if (has_body && (answer.ignore_range || !answer.range.empty() || BreaksBody(d.fault) ||
+                   d.bytes_per_second > 0)) {
     CutRange(d.fault, content.size, &plan);
     answer.headers.Set("ETag", answer.etag);
     answer.headers.Set("Accept-Ranges", "bytes");

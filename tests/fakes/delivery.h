@@ -19,6 +19,7 @@ struct Answer {
   std::string body = {};
   ContentPtr content = {};
   std::string etag = {};      // of the content, quoted
+  std::string range = {};     // in place of the request's Range field; empty: that one
   bool ignore_range = false;  // answers 200 with all of the content
   bool gzip = false;          // encodes it (in memory), chunked, with a weak ETag
 };

@@ -18,6 +18,25 @@ std::string TreeDir(const crypto::Digest& manifest) {
   return "trees/" + manifest.hex();
 }
 
+std::string WriteReaders(const std::set<store::Scope>& readers) {
+  std::string text;
+  for (const store::Scope& scope : readers) text += scope.org + "/" + scope.ns + "\n";
+  return text;
+}
+
+std::set<store::Scope> ParseReaders(std::string_view text) {
+  std::set<store::Scope> readers;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const std::size_t slash = line.find('/');
+    if (slash == line.npos) continue;
+    store::Scope scope{std::string(line.substr(0, slash)), std::string(line.substr(slash + 1))};
+    if (store::CheckScope(scope)) readers.insert(std::move(scope));
+  }
+  return readers;
+}
+
 Cache::Cache(std::unique_ptr<os::Fs> fs,
              store::ObjectReader& upstream,
              Executor& fetchers,
@@ -46,11 +65,12 @@ class Cache::Lease final : public TreeLease {
 
 // --- acquiring ---
 
-std::unique_ptr<TreeLease> Cache::TryLease(const crypto::Digest& manifest) {
+std::unique_ptr<TreeLease> Cache::TryLease(const store::Scope& scope,
+                                           const crypto::Digest& manifest) {
   const WallTime now = clock_.Now();
   const bool here = state_.With([&](CacheState& s) {
     const auto it = s.trees.find(manifest);
-    if (it == s.trees.end()) return false;
+    if (it == s.trees.end() || !it->second.readers.contains(scope)) return false;
     it->second.leases += 1;
     it->second.last_used = now;
     return true;
@@ -68,21 +88,50 @@ Result<std::unique_ptr<TreeLease>> Cache::Acquire(
     const std::function<void(const FillProgress&)>& progress) {
   FillMeter meter(clock_, progress);
   for (;;) {
-    if (auto lease = TryLease(manifest)) {
+    if (auto lease = TryLease(scope, manifest)) {
       const TreeRecord tree = state_.With([&](CacheState& s) { return s.trees.at(manifest); });
       meter.Ready(tree.bytes, tree.files);
       return lease;
     }
+    bool led = false;
     auto filled = fills_.Do(ctx, manifest, [&](const Context& fill_ctx) -> Result<bool> {
+      led = true;
       const bool here = state_.With([&](CacheState& s) { return s.trees.contains(manifest); });
-      if (!here) BDN_TRY(Fill(fill_ctx, scope, manifest, meter));
+      if (here) {
+        BDN_TRY(ProveReader(fill_ctx, scope, manifest));
+      } else {
+        BDN_TRY(Fill(fill_ctx, scope, manifest, meter));
+      }
       return true;
     });
     if (!filled) {
+      const Code code = filled.error().code();
+      // What was refused may have been another namespace.
+      if (!led && (code == Code::kNotFound || code == Code::kPermissionDenied)) continue;
       return std::move(filled).error().Context("prepare " + manifest.ToString());
     }
     // Evicted again between the two? Then once more.
   }
+}
+
+Status Cache::ProveReader(const Context& ctx,
+                          const store::Scope& scope,
+                          const crypto::Digest& manifest) {
+  const auto text = store::GetAll(ctx, upstream_, scope, store::ObjectKind::kManifest, manifest,
+                                  model::kManifestBytesMax);
+  if (!text) return text.error();
+  const auto readers = state_.With([&](CacheState& s) {
+    const auto it = s.trees.find(manifest);
+    if (it == s.trees.end()) return std::set<store::Scope>();  // evicted meanwhile
+    std::set<store::Scope>& known = it->second.readers;
+    if (known.size() >= kReadersMax) known.clear();
+    known.insert(scope);
+    return known;
+  });
+  if (readers.empty()) return {};
+  // Saves asking again after a restart; losing it is harmless.
+  (void)os::WriteFileDurably(*fs_, TreeDir(manifest) + "/readers", WriteReaders(readers));
+  return {};
 }
 
 Cache::Plan Cache::PlanFill(const model::Manifest& manifest) {
@@ -321,13 +370,14 @@ Status Cache::Fill(const Context& ctx,
   Status done = FetchMissing(ctx, scope, manifest, plan, meter);
   if (done) {
     meter.Phase("linking");
-    done = CommitTree(ctx, digest, text, manifest);
+    done = CommitTree(ctx, scope, digest, text, manifest);
   }
   EndFill(plan, done.has_value());
   return done;
 }
 
 Status Cache::CommitTree(const Context& ctx,
+                         const store::Scope& scope,
                          const crypto::Digest& digest,
                          const std::string& text,
                          const model::Manifest& manifest) {
@@ -335,7 +385,7 @@ Status Cache::CommitTree(const Context& ctx,
   bool left = false;
   const Status committed = [&]() -> Status {
     BDN_TRY(RemoveTreeDir(digest));
-    Status built = BuildAndMark(ctx, TreeDir(digest), text, manifest);
+    Status built = BuildAndMark(ctx, scope, TreeDir(digest), text, manifest);
     if (!built) left = !RemoveTreeDir(digest);
     return built;
   }();
@@ -346,7 +396,8 @@ Status Cache::CommitTree(const Context& ctx,
       s.trees[digest] = {.leases = 0,
                          .last_used = clock_.Now(),
                          .bytes = manifest.total_size,
-                         .files = CountFiles(manifest)};
+                         .files = CountFiles(manifest),
+                         .readers = {scope}};
     } else if (left) {
       s.broken_trees.insert(digest);
     }
@@ -355,6 +406,7 @@ Status Cache::CommitTree(const Context& ctx,
 }
 
 Status Cache::BuildAndMark(const Context& ctx,
+                           const store::Scope& scope,
                            const std::string& dir,
                            const std::string& text,
                            const model::Manifest& manifest) {
@@ -363,6 +415,9 @@ Status Cache::BuildAndMark(const Context& ctx,
                     [&](const auto& entry, const std::string& to) {
                       return LinkFile(CacheFileName(entry), to);
                     }));
+  BDN_ASSIGN(const auto readers, fs_->Open(dir + "/readers", os::OpenMode::kCreateNew));
+  const std::string reader = WriteReaders({scope});
+  BDN_TRY(readers->WriteAt(0, std::as_bytes(std::span(reader))));
   // One flush for all small files and all names; only then the marker that says "complete".
   BDN_TRY(fs_->SyncAll());
   BDN_TRY(os::WriteFileDurably(*fs_, dir + "/manifest", text));

@@ -6,8 +6,9 @@
 //                                      name it and its mode; for a chunkmap's digest with ".map"
 //   <root>/partial/<digest>.<mode>     being assembled, with <digest>.<mode>.marks beside it
 //   <root>/trees/<manifest>/root/…     hard links, directories, symbolic links
-//   <root>/trees/<manifest>/manifest   the stored manifest; written last: a tree without is not
-//   there
+//   <root>/trees/<manifest>/readers    the namespaces that were shown to have the version
+//   <root>/trees/<manifest>/manifest   the stored manifest; written last: without it there is no
+//   tree
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -36,8 +37,6 @@ struct FillProgress {
 struct NodeCacheOptions {
   std::uint64_t capacity_bytes = 0;  // 0: all of the disk but reserve_bytes
   std::uint64_t reserve_bytes = 1ull << 30;
-  std::size_t parallel = 8;
-  std::uint64_t memory_bytes_max = 512ull << 20;
 };
 
 // A version that is complete on this node and may not be evicted while the lease lives.
@@ -67,9 +66,11 @@ class NodeCache {
   virtual ~NodeCache() = default;
   // Makes the version complete on this node (or finds it so) and leases it. One fill per version
   // and per file, however many ask. Capacity is reserved before the first byte; what is leased is
-  // never evicted. Errors: kNotFound, kCorrupt, kResourceExhausted (says how much is needed and
-  // what holds the
-  //         rest), kUnavailable, kTimeout, kCancelled. Whole chunks stay for the next attempt.
+  // never evicted. A version that is here already is given to `scope` only once the tier above has
+  // served its manifest in that scope: knowing a digest gives no bytes.
+  // Errors: kNotFound, kPermissionDenied, kCorrupt, kResourceExhausted (says how much is needed and
+  //         what holds the rest), kUnavailable, kTimeout, kCancelled. Whole chunks stay for the
+  //         next attempt.
   virtual Result<std::unique_ptr<TreeLease>> Acquire(
       const Context& ctx,
       const store::Scope& scope,

@@ -3,7 +3,9 @@
 // node_cache_recover.cc opens what an earlier process left. Internal to this component.
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/executor.h"
@@ -18,6 +20,10 @@ namespace bdn::cache {
 
 // "trees/<hex>"
 std::string TreeDir(const crypto::Digest& manifest);
+// A tree's file of readers: lines "<organisation>/<namespace>". What is not one is left out.
+std::string WriteReaders(const std::set<store::Scope>& readers);
+std::set<store::Scope> ParseReaders(std::string_view text);
+inline constexpr std::size_t kReadersMax = 4096;  // of one tree; more are asked for again
 
 class Cache final : public NodeCache, public std::enable_shared_from_this<Cache> {
  public:
@@ -59,7 +65,9 @@ class Cache final : public NodeCache, public std::enable_shared_from_this<Cache>
     std::vector<Missing> missing;
   };
 
-  std::unique_ptr<TreeLease> TryLease(const crypto::Digest& manifest);
+  std::unique_ptr<TreeLease> TryLease(const store::Scope& scope, const crypto::Digest& manifest);
+  // Asks the tier above whether `scope` has a version that is here, and remembers it.
+  Status ProveReader(const Context& ctx, const store::Scope& scope, const crypto::Digest& manifest);
   Status Fill(const Context& ctx,
               const store::Scope& scope,
               const crypto::Digest& manifest,
@@ -83,10 +91,12 @@ class Cache final : public NodeCache, public std::enable_shared_from_this<Cache>
                const Missing& missing,
                FillMeter& meter);
   Status CommitTree(const Context& ctx,
+                    const store::Scope& scope,
                     const crypto::Digest& manifest,
                     const std::string& text,
                     const model::Manifest& tree);
   Status BuildAndMark(const Context& ctx,
+                      const store::Scope& scope,
                       const std::string& dir,
                       const std::string& text,
                       const model::Manifest& manifest);

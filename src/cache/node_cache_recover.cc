@@ -8,6 +8,11 @@
 #include "crypto/blake3.h"
 
 namespace bdn::cache {
+namespace {
+
+constexpr std::uint64_t kReadersBytesMax = 2 * (store::kScopePartBytesMax + 1) * kReadersMax;
+
+}  // namespace
 
 Status Cache::Recover() {
   for (const char* dir : {"files", "partial", "trees"}) BDN_TRY(os::MakeDirs(*fs_, dir, true));
@@ -50,6 +55,13 @@ Status Cache::RecoverTree(const std::string& name) {
   record.last_used = marker->modified;
   record.bytes = manifest->total_size;
   record.files = CountFiles(*manifest);
+  BDN_TRY(os::RemoveTemporaries(*fs_, dir));
+  // A tree without them is given to nobody before the tier above was asked.
+  if (const auto readers = os::ReadFile(*fs_, dir + "/readers", kReadersBytesMax)) {
+    record.readers = ParseReaders(*readers);
+  } else if (readers.error().code() != Code::kNotFound) {
+    return readers.error();
+  }
   state_.With([&](CacheState& s) { s.trees[*digest] = record; });
   return {};
 }

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "crypto/digest.h"
+#include "store/object_store.h"
 
 namespace bdn::cache {
 
@@ -29,6 +30,7 @@ struct TreeRecord {
   WallTime last_used;
   std::uint64_t bytes = 0;
   std::uint64_t files = 0;
+  std::set<store::Scope> readers = {};  // were shown to have the version
 };
 
 // A file that an ended fill left half assembled.

@@ -68,6 +68,44 @@ TEST_F(NodeCacheTest, ASecondAcquireAndARestartFetchNothing) {
   EXPECT_EQ(origin.gets(), 0u);
 }
 
+TEST_F(NodeCacheTest, WhatIsHereIsGivenToNoNamespaceThatDoesNotHaveIt) {
+  const auto manifest = versions.Make({{"a", "1"}});
+  const store::Scope other{"org", "other"};
+  const auto acquire = [&](NodeCache& cache) {
+    return cache.Acquire(ctx, other, manifest, [](const FillProgress&) {});
+  };
+  {
+    const auto cache = Open();
+    ASSERT_TRUE(Acquire(*cache, manifest));
+    const auto refused = acquire(*cache);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::kNotFound);
+    // Its own version of the same content is the same tree.
+    EXPECT_EQ(testing::VersionMaker(store, other).Make({{"a", "1"}}), manifest);
+    origin.Forget();
+    ASSERT_TRUE(acquire(*cache));
+    EXPECT_EQ(origin.gets(), 1u) << "the manifest proves it";
+    ASSERT_TRUE(acquire(*cache));
+    EXPECT_EQ(origin.gets(), 1u);
+  }
+  origin.FailAfter(0);
+  const auto again = Open();
+  EXPECT_TRUE(acquire(*again)) << "a restart remembers it";
+  EXPECT_TRUE(Acquire(*again, manifest));
+}
+
+TEST_F(NodeCacheTest, ATreeWhoseReadersAreNotKnownIsGivenAfterAskingOnly) {
+  const auto manifest = versions.Make({{"a", "1"}});
+  { ASSERT_TRUE(Acquire(*Open(), manifest)); }
+  ASSERT_TRUE(os::WriteFileDurably(disk, "trees/" + manifest.hex() + "/readers", "../x\nnot\n"));
+  origin.FailAfter(0);
+  const auto cache = Open();
+  EXPECT_EQ(Acquire(*cache, manifest).error().code(), Code::kUnavailable);
+  origin.Forget();
+  EXPECT_TRUE(Acquire(*cache, manifest));
+  EXPECT_EQ(origin.gets(), 1u);
+}
+
 TEST_F(NodeCacheTest, IdenticalFilesOfTwoVersionsAreOneInodeAndFetchedOnce) {
   const auto one = versions.Make({{"w", "weights"}, {"c", "1"}});
   const auto two = versions.Make({{"other/name", "weights"}, {"c", "2"}});

@@ -237,11 +237,8 @@ Status StartAgent(const App& app,
       ThreadPool::Options{.name = "node-fetch", .threads = static_cast<std::size_t>(o.parallel)});
   role.fillers = std::make_unique<ThreadPool>(ThreadPool::Options{.name = "fill", .threads = 16});
   role.mounter = mount::MakeSystemMounter();
-  BDN_ASSIGN(role.cache,
-             cache::OpenNodeCache(std::move(cache_dir), upstream, *role.fetchers, app.ctx.clock(),
-                                  {.capacity_bytes = o.cache_bytes,
-                                   .parallel = static_cast<std::size_t>(o.parallel),
-                                   .memory_bytes_max = o.memory_bytes}));
+  BDN_ASSIGN(role.cache, cache::OpenNodeCache(std::move(cache_dir), upstream, *role.fetchers,
+                                              app.ctx.clock(), {.capacity_bytes = o.cache_bytes}));
   BDN_ASSIGN(role.agent,
              agent::NodeAgent::Open({*role.cache, *role.mounter, *role.state, *role.fillers,
                                      app.ctx.clock(), agent::SystemProcesses()}));

@@ -204,7 +204,52 @@ TEST_F(ControlApiTest, ObjectsAreStoredWhenTheyMatchTheirName) {
   EXPECT_EQ(Send("HEAD", ObjectPath(digest)).status, 404);
   EXPECT_EQ(put("bytes", chunk), 201);
   EXPECT_EQ(put("bytes", chunk), 200);
-  EXPECT_EQ(put("bytes", store::ContentType(store::ObjectKind::kManifest, false)), 412);
+  EXPECT_NE(put("bytes", store::ContentType(store::ObjectKind::kManifest, false)), 201);
+}
+
+TEST_F(ControlApiTest, ChunksAreStoredWhileTheyArrive) {
+  const auto put = [&](const std::string& body) {
+    return Send("PUT", ObjectPath(crypto::Blake3Of(body)), body,
+                {{"Content-Type", store::ContentType(store::ObjectKind::kChunk, false)}})
+        .status;
+  };
+  // One larger than any buffer of the server, the smallest, and ones that look like a typed object.
+  const std::string typed("\x50\x2a\x4d\x18\x04\0\0\0abcd", 12);
+  for (const std::string& body :
+       {std::string(3 << 20, 'x'), std::string("x"), std::string(), typed, typed.substr(0, 4),
+        std::string("\x50\x2a\x4d\x18\x24\0\0\0application/vnd.baseten.bdn.chunk.v1", 44)}) {
+    EXPECT_EQ(put(body), 201);
+    EXPECT_EQ(put(body), 200);
+    EXPECT_EQ(Send("GET", ObjectPath(crypto::Blake3Of(body))).status, 200);
+    auto stored = store::GetAll(ctx, *objects, {"default", "ns"}, store::ObjectKind::kChunk,
+                                crypto::Blake3Of(body), 4 << 20);
+    ASSERT_TRUE(stored) << stored.error().message();
+    EXPECT_TRUE(*stored == body);
+  }
+}
+
+TEST_F(ControlApiTest, NothingNamesWhatItsNamespaceDoesNotHave) {
+  Put("other", store::ObjectKind::kChunk, "bytes");
+  const auto put = [&](store::ObjectKind kind, const std::string& body) {
+    return Send("PUT", ObjectPath(crypto::Blake3Of(body)), body,
+                {{"Content-Type", store::ContentType(kind, false)}});
+  };
+  const auto chunk = crypto::Blake3Of(std::string_view("bytes"));
+  model::Chunkmap map;
+  map.file_size = 5;
+  map.chunks = {{.digest = chunk, .offset = 0, .length = 5}};
+  const auto mapped = put(store::ObjectKind::kChunkmap, model::WriteChunkmap(map));
+  EXPECT_EQ(mapped.status, 412);
+  EXPECT_THAT(mapped.body, HasSubstr("the chunkmap names " + chunk.ToString() +
+                                     ", which namespace 'ns' does not have"));
+  const std::string manifest = ManifestOf("bytes");
+  EXPECT_EQ(put(store::ObjectKind::kManifest, manifest).status, 412);
+  EXPECT_EQ(put(store::ObjectKind::kManifest, "{}").status, 400);
+  EXPECT_EQ(put(store::ObjectKind::kChunkmap, "{}").status, 400);
+  EXPECT_EQ(Send("HEAD", ObjectPath(crypto::Blake3Of(manifest))).status, 404);
+  Put("ns", store::ObjectKind::kChunk, "bytes");
+  EXPECT_EQ(put(store::ObjectKind::kManifest, manifest).status, 201);
+  EXPECT_EQ(put(store::ObjectKind::kChunkmap, model::WriteChunkmap(map)).status, 201);
 }
 
 TEST_F(ControlApiTest, ObjectsAreServedWithRangesAndTags) {

@@ -124,7 +124,7 @@ class ServerImpl final : public Server, public ConnectionHost {
   const Router router_;
   Listener listener_;
   const std::string address_;
-  std::unique_ptr<TlsContext> tls_;
+  std::unique_ptr<TlsFiles> tls_;  // accept thread only
   UniqueFd work_;
   UniqueFd watch_;
   UniqueFd wake_;     // ends the accept thread
@@ -149,7 +149,7 @@ Status AddToEpoll(int epoll, int fd, std::uint32_t events, std::uint64_t key) {
 
 Status ServerImpl::Start() {
   if (options_.tls) {
-    BDN_ASSIGN(tls_, TlsContext::Make(*options_.tls));
+    BDN_ASSIGN(tls_, TlsFiles::Open(*options_.tls));
   }
   work_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   watch_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));

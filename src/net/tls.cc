@@ -8,6 +8,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
 
 namespace bdn::net {
 namespace {
@@ -161,6 +164,43 @@ Result<std::unique_ptr<Stream>> TlsContext::Accept(UniqueFd socket) const {
     return Error(Code::kInternal, "SSL_new: " + LastTlsError());
   }
   return std::unique_ptr<Stream>(std::make_unique<TlsStream>(std::move(socket), std::move(ssl)));
+}
+
+Result<std::unique_ptr<TlsFiles>> TlsFiles::Open(const TlsOptions& options) {
+  std::unique_ptr<TlsFiles> files(new TlsFiles(options));
+  // First the look: what changes while the files are read is read again.
+  files->seen_ = files->Look();
+  BDN_ASSIGN(files->context_, TlsContext::Make(options));
+  return files;
+}
+
+TlsFiles::Stamp TlsFiles::StampOf(const std::string& path) {
+  struct stat info {};
+  if (path.empty() || ::stat(path.c_str(), &info) != 0) return {};
+  // The time of the inode's change: cp -p and mv do not set it back.
+  return {.inode = static_cast<std::int64_t>(info.st_ino),
+          .size = info.st_size,
+          .changed_ns = info.st_ctim.tv_sec * 1'000'000'000 + info.st_ctim.tv_nsec};
+}
+
+TlsFiles::Stamps TlsFiles::Look() const {
+  return {StampOf(options_.certificate_file), StampOf(options_.key_file),
+          StampOf(options_.client_ca_file)};
+}
+
+Result<std::unique_ptr<Stream>> TlsFiles::Accept(UniqueFd socket) {
+  if (const Stamps now = Look(); now != seen_) {
+    seen_ = now;
+    auto fresh = TlsContext::Make(options_);
+    if (fresh) {
+      context_ = *std::move(fresh);  // connections keep theirs
+      log::Info("the TLS certificate was read again", {{"certificate", options_.certificate_file}});
+    } else {
+      log::Warn("the TLS files changed and cannot be used: the old certificate stays",
+                {{"error", fresh.error().message()}});
+    }
+  }
+  return context_->Accept(std::move(socket));
 }
 
 }  // namespace bdn::net

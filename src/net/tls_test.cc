@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -169,6 +170,32 @@ TEST_F(Tls, SaysWhichFileIsUnusable) {
     EXPECT_EQ(made.error().code(), Code::kInvalidArgument);
     EXPECT_THAT(made.error().message(), HasSubstr(c.named));
   }
+}
+
+TEST_F(Tls, ACertificateThatChangesOnTheDiskIsUsedForTheNextConnection) {
+  const TestCertificates::Files files{.certificate = dir_.path() + "/served.pem",
+                                      .key = dir_.path() + "/served.key"};
+  const auto install = [](const std::string& from, const std::string& to) {
+    std::filesystem::copy_file(from, to + ".new");
+    std::filesystem::rename(to + ".new", to);
+  };
+  install(own_.certificate, files.certificate);
+  install(own_.key, files.key);
+  const auto server = Start({files.certificate, files.key});
+  EXPECT_THAT(Ask(*server, {ca_.authority_file()}, kWho), HasSubstr("200 OK"));
+  TlsClient old(server->address(), {ca_.authority_file()});
+
+  TestCertificates renewed;
+  const auto fresh = renewed.Issue("renewed", kNames);
+  install(fresh.certificate, files.certificate);
+  // Without its key it cannot be used: the old one stays.
+  EXPECT_THAT(Ask(*server, {ca_.authority_file()}, kWho), HasSubstr("200 OK"));
+  install(fresh.key, files.key);
+  EXPECT_THAT(Ask(*server, {renewed.authority_file()}, kWho), HasSubstr("200 OK"));
+  EXPECT_FALSE(TlsClient(server->address(), {ca_.authority_file()}).connected());
+  // Connections that stand go on.
+  ASSERT_TRUE(old.Send(kWho));
+  EXPECT_THAT(old.ReadAll(), HasSubstr("200 OK"));
 }
 
 }  // namespace

@@ -25,7 +25,8 @@ struct VersionOptions {
 
 class VersionMaker {
  public:
-  explicit VersionMaker(store::ObjectStore& store) : store_(store) {}
+  explicit VersionMaker(store::ObjectStore& store, store::Scope scope = {"org", "ns"})
+      : store_(store), scope_(std::move(scope)) {}
   const store::Scope& scope() const { return scope_; }
 
   // Bytes without repetition: every chunk differs.
@@ -87,7 +88,7 @@ class VersionMaker {
   }
 
   store::ObjectStore& store_;
-  const store::Scope scope_{"org", "ns"};
+  const store::Scope scope_;
   std::uint64_t seed_ = 1;
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 // JSON Schema (2020-12) of config.yaml for editors and other validators. It encodes the rules of
-// docs/config.md as far as a schema can; ParseConfig stays the judge. tests/e2e/test_schema.py holds
-// the two against each other and lists what a schema cannot say.
+// docs/config.md as far as a schema can; ParseConfig stays the judge. tests/e2e/test_schema.py
+// holds the two against each other and lists what a schema cannot say.
 #include <string>
 
 namespace bdn::model {

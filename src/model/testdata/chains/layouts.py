@@ -2,7 +2,7 @@
 import truss_chains as chains
 from truss.base.truss_config import ModelRepo, ModelRepoSourceKind, Resources
 
-A = 'x\ty'  ;  B = f"{A!r:>{10}} {'nested "quotes"'} {{cached=[ModelRepo()]}}"
+A = 'x\ty'  ;  B = f"{A!r:>{10}} {'nested'} {{cached=[ModelRepo()]}}"
 TEXT = """
 chains.Assets(cached=[ModelRepo(repo_id="not/code")])
 """

@@ -215,8 +215,9 @@ Result<std::optional<std::string>> S3Client::RegionOf(const Context& ctx,
                                                       const S3ErrorBody& body) const {
   std::string region(head.headers.Get("x-amz-bucket-region").value_or(""));
   if (region.empty()) region = body.region;
-  if (region.empty() && body.code.empty()) {
-    // Answers to HEAD have no body; asked without credentials, Amazon names the region in a header.
+  if (region.empty() && (body.code.empty() || IsS3Redirect(head.status))) {
+    // Answers to HEAD have no body, and some redirects name an address only, which is not followed.
+    // Asked without credentials, Amazon names the region in a header.
     net::HttpRequest request;
     request.method = "HEAD";
     BDN_ASSIGN(request.url,

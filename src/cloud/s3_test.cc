@@ -199,7 +199,7 @@ bool SignedFor(const net::HttpRequest& request, const std::string& region) {
 }
 
 TEST_F(S3ClientTest, SignsOnceMoreForTheRegionThatTheServerNames) {
-  for (const int kind : {0, 1, 2}) {
+  for (const int kind : {0, 1, 2, 3}) {
     Start([&](const net::HttpRequest& request) -> Result<net::HttpResponse> {
       if (SignedFor(request, "eu-west-1")) return net::HttpResponse{200, {}, Page("")};
       if (!request.headers.Has("Authorization")) {
@@ -209,6 +209,12 @@ TEST_F(S3ClientTest, SignsOnceMoreForTheRegionThatTheServerNames) {
         return net::HttpResponse{301,
                                  {{"x-amz-bucket-region", "eu-west-1"}},
                                  "<Error><Code>PermanentRedirect</Code></Error>"};
+      }
+      if (kind == 3) {
+        return net::HttpResponse{301,
+                                 {{"Location", "http://169.254.169.254/"}},
+                                 "<Error><Code>PermanentRedirect</Code><Endpoint>evil.example"
+                                 "</Endpoint></Error>"};
       }
       if (kind == 1) {
         return net::HttpResponse{400,
@@ -224,6 +230,22 @@ TEST_F(S3ClientTest, SignsOnceMoreForTheRegionThatTheServerNames) {
     const auto calls = transport_->calls();
     ASSERT_TRUE(client_->ListPage(ctx_, "w/", ""));
     EXPECT_EQ(transport_->calls(), calls + 1) << "the region is remembered";
+  }
+}
+
+TEST_F(S3ClientTest, AHeadInTheWrongRegionIsSignedOnceMoreToo) {
+  for (const int status : {301, 400}) {
+    Start([&](const net::HttpRequest& request) -> Result<net::HttpResponse> {
+      if (SignedFor(request, "eu-west-1")) {
+        return net::HttpResponse{200, {{"Content-Length", "3"}, {"ETag", "\"e\""}}, ""};
+      }
+      if (request.headers.Has("Authorization")) return net::HttpResponse{status, {}, ""};
+      return net::HttpResponse{403, {{"x-amz-bucket-region", "eu-west-1"}}, ""};
+    });
+    const auto object = client_->Head(ctx_, "k");
+    ASSERT_TRUE(object && *object) << status;
+    EXPECT_EQ((*object)->size, 3u);
+    EXPECT_EQ(transport_->calls(), 3u);
   }
 }
 

@@ -98,7 +98,7 @@ class Server:
 class Bdn(Server):
     """`bdn up` on a data directory, and commands against it; nothing outside of `home` changes."""
 
-    def __init__(self, build, home, hub=None, options=()):
+    def __init__(self, build, home, hub=None, options=(), env=None):
         self.program = str(pathlib.Path(build) / "bdn")
         if not os.path.exists(self.program):
             self.program = str(next(pathlib.Path(build).glob("**/bdn")))
@@ -106,7 +106,7 @@ class Bdn(Server):
         self.home.mkdir(parents=True, exist_ok=True)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("BDN_", "HF_"))}
         self.env |= {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / "config"),
-                     "BDN_DATA": str(self.home / "data"), "NO_COLOR": "1"}
+                     "BDN_DATA": str(self.home / "data"), "NO_COLOR": "1", **(env or {})}
         command = [self.program, "up", "--data", str(self.home / "data"), "--listen",
                    "127.0.0.1:0", *options]
         if hub:

@@ -170,6 +170,51 @@ def test_wrong_credentials_say_what_to_check(start, rgw, tiny, work, location, s
         assert "not-the-secret-0123" not in text and rgw.secret_key not in text
 
 
+@pytest.fixture(scope="module")
+def stranger(rgw):
+    """Another user, with no right to anything; gives the secret."""
+    rgw.add_user("stranger", "AKIASTRANGER0000", "stranger-secret")
+    return json.dumps({"aws_access_key_id": "AKIASTRANGER0000", "aws_secret_access_key": "stranger-secret"})
+
+
+def allow(bucket, *statements):
+    """A policy for the stranger: pairs of actions and what follows the bucket, or a condition."""
+    policy = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/stranger"]}, "Action": action,
+         "Resource": f"arn:aws:s3:::{bucket.name}{below}", **({"Condition": condition} if condition else {})}
+        for action, below, condition in statements]}
+    bucket.s3.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+
+
+LIST_PREFIX = ("s3:ListBucket", "", {"StringEquals": {"s3:prefix": PREFIX + "/"}})
+GET_BELOW = ("s3:GetObject", f"/{PREFIX}/*", None)
+
+
+def test_rights_on_the_path_alone_are_enough(start, rgw, stranger, bucket, work, location):
+    allow(bucket, LIST_PREFIX, GET_BELOW)
+    node = node_for(start, SCHEMES[0], rgw)
+    node.ok("secret", "set", "keys", stdin=stranger)
+    weights = weights_of(SCHEMES[0], bucket, location)
+    node.push(write_config(work / "first", [weights], model_name="first"), "--wait")
+    files = tree_of(bucket.root)[0]
+    assert content_of(node, "first", location) == {name: digest for name, (_, digest) in files.items()}
+
+
+@pytest.mark.parametrize("rights, words", [
+    ((GET_BELOW,), ["the listing of the bucket", "allow s3:ListBucket"]),
+    ((LIST_PREFIX,), [f"the object {PREFIX}/config.json of the bucket", "allow s3:GetObject"]),
+], ids=["may-not-list", "may-not-read"])
+def test_missing_rights_are_named(start, rgw, stranger, tiny, work, location, rights, words):
+    allow(tiny, *rights)
+    node = node_for(start, SCHEMES[0], rgw)
+    node.ok("secret", "set", "keys", stdin=stranger)
+    weights = weights_of(SCHEMES[0], tiny, location)
+    done = node.bdn("push", write_config(work / "first", [weights], model_name="first"), "--wait")
+    assert done.code != 0
+    for word in [*words, f"s3://{tiny.name}/{PREFIX}"]:
+        assert word in done.err + done.out, done
+
+
 def test_a_bucket_that_is_not_there_and_a_missing_secret_are_said(start, rgw, tiny, work, location):
     node = node_for(start, SCHEMES[0], rgw)
     node.ok("secret", "set", "keys", stdin=rgw.secret_json())

@@ -140,6 +140,37 @@ struct SigningKey {
   friend bool operator==(const SigningKey&, const SigningKey&) = default;
 };
 
+// The training store: projects have jobs, jobs have checkpoints (docs/sources/bt.md).
+struct TrainingProject {
+  std::string id;
+  std::string org;
+  std::string name;  // unique in the organisation
+  WallTime created_at;
+};
+
+struct TrainingJob {
+  std::string project_id;
+  std::string id;  // unique in the project; chosen by whoever trains
+  WallTime created_at;
+};
+
+// A checkpoint is SYNCING until it has a manifest; from then on it never changes.
+struct Checkpoint {
+  std::string id;
+  Scope scope;  // where its objects are
+  std::string project_id;
+  std::string job_id;
+  std::string name;  // unique in the job; may hold '/'
+  std::string type;  // "lora", "full", "whisper"
+  std::string base_model;
+  std::int64_t lora_rank = 0;  // 0: none
+  std::uint64_t files = 0;
+  std::uint64_t size_bytes = 0;
+  std::optional<crypto::Digest> manifest;
+  WallTime created_at;
+  WallTime completed_at;
+};
+
 class Metadata {
  public:
   virtual ~Metadata() = default;
@@ -270,6 +301,28 @@ class Metadata {
                            const std::string& volume,
                            const std::string& tag) = 0;
 
+  // --- the training store ---
+  // The project of that name; `project` is inserted when there is none.
+  virtual Result<TrainingProject> EnsureTrainingProject(const TrainingProject& project) = 0;
+  // Oldest first, as all lists of the training store.
+  virtual Result<std::vector<TrainingProject>> ListTrainingProjects(const std::string& org) = 0;
+  // kNotFound: the project.
+  virtual Result<TrainingJob> EnsureTrainingJob(const TrainingJob& job) = 0;
+  virtual Result<std::vector<TrainingJob>> ListTrainingJobs(const std::string& project_id) = 0;
+  // Inserts the checkpoint, or gives the one of the same project, job and name: as it is when it is
+  // complete, else with type, base model and rank of `checkpoint`. kNotFound: the job.
+  virtual Result<Checkpoint> BeginCheckpoint(const Checkpoint& checkpoint) = 0;
+  // Gives the checkpoint its manifest, files, size and completed_at. Again with the same manifest:
+  // the row as it is. kAlreadyExists: it is complete with another one.
+  virtual Result<Checkpoint> CompleteCheckpoint(const Checkpoint& checkpoint) = 0;
+  virtual Result<std::vector<Checkpoint>> ListCheckpoints(const std::string& project_id,
+                                                          const std::string& job_id) = 0;
+  // Those that are not complete, of every org.
+  virtual Result<std::vector<Checkpoint>> ListOpenCheckpoints() = 0;
+  virtual Status DeleteCheckpoint(const std::string& project_id,
+                                  const std::string& job_id,
+                                  const std::string& name) = 0;
+
   // --- secrets, keys, settings ---
   // Replaces the secret of the same key.
   virtual Status PutSecret(const std::string& org, const SealedSecret& secret) = 0;
@@ -297,9 +350,9 @@ class Metadata {
     crypto::Digest digest;
     bool manifest = false;  // false: a single chunk
   };
-  // Manifests of active deployments' finished mirrors, of volume heads and tags, and partial
-  // chunks; each (scope, digest, manifest) once. All of them come from one snapshot, taken before
-  // the first visit.
+  // Manifests of active deployments' finished mirrors, of volume heads and tags, of complete
+  // checkpoints, and partial chunks; each (scope, digest, manifest) once. All of them come from one
+  // snapshot, taken before the first visit.
   virtual Status ListRoots(const std::function<Status(const Root&)>& visit) = 0;
 };
 

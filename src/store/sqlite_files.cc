@@ -221,6 +221,7 @@ Status SqliteMetadata::ListRoots(const std::function<Status(const Root&)>& visit
             "UNION SELECT org, ns, manifest, 1 FROM volume_versions AS v WHERE sequence = "
             "(SELECT max(h.sequence) FROM volume_versions h WHERE h.org = v.org AND h.ns = v.ns"
             " AND h.volume = v.volume) "
+            "UNION SELECT org, ns, manifest, 1 FROM checkpoints WHERE manifest IS NOT NULL "
             "UNION SELECT org, ns, digest, 0 FROM partial_chunks");
     for (;;) {
       BDN_ASSIGN(const bool row, q.Next());

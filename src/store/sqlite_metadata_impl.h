@@ -1,6 +1,7 @@
 #pragma once
-// The class behind OpenSqliteMetadata, split over three .cc files: jobs (deployments and mirrors),
-// files (known files, partial chunks, roots) and names (volumes, secrets, keys, settings).
+// The class behind OpenSqliteMetadata, split over four .cc files: jobs (deployments and mirrors),
+// files (known files, partial chunks, roots), names (volumes, secrets, keys, settings) and
+// training.
 #include <memory>
 #include <optional>
 #include <string>
@@ -89,6 +90,19 @@ class SqliteMetadata final : public Metadata {
                 const crypto::Digest& manifest,
                 WallTime now) override;
   Status DeleteTag(const Scope& scope, const std::string& volume, const std::string& tag) override;
+
+  Result<TrainingProject> EnsureTrainingProject(const TrainingProject& project) override;
+  Result<std::vector<TrainingProject>> ListTrainingProjects(const std::string& org) override;
+  Result<TrainingJob> EnsureTrainingJob(const TrainingJob& job) override;
+  Result<std::vector<TrainingJob>> ListTrainingJobs(const std::string& project_id) override;
+  Result<Checkpoint> BeginCheckpoint(const Checkpoint& checkpoint) override;
+  Result<Checkpoint> CompleteCheckpoint(const Checkpoint& checkpoint) override;
+  Result<std::vector<Checkpoint>> ListCheckpoints(const std::string& project_id,
+                                                  const std::string& job_id) override;
+  Result<std::vector<Checkpoint>> ListOpenCheckpoints() override;
+  Status DeleteCheckpoint(const std::string& project_id,
+                          const std::string& job_id,
+                          const std::string& name) override;
 
   Status PutSecret(const std::string& org, const SealedSecret& secret) override;
   Result<SealedSecret> GetSecret(const std::string& org, const std::string& key) override;

@@ -87,7 +87,29 @@ CREATE TABLE signing_keys (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array kMigrations = {kVersion1, kSigningKeys};
+// The training store. Checkpoints of a job in the order in which they were begun.
+constexpr const char* kTraining = R"sql(
+CREATE TABLE training_projects (
+  id TEXT PRIMARY KEY, org TEXT NOT NULL, name TEXT NOT NULL, created_at INTEGER NOT NULL,
+  UNIQUE (org, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE training_jobs (
+  project_id TEXT NOT NULL REFERENCES training_projects (id), id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (project_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoints (
+  project_id TEXT NOT NULL, job_id TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL UNIQUE,
+  org TEXT NOT NULL, ns TEXT NOT NULL, type TEXT NOT NULL, base_model TEXT NOT NULL,
+  lora_rank INTEGER NOT NULL, files INTEGER NOT NULL, size_bytes INTEGER NOT NULL, manifest BLOB,
+  created_at INTEGER NOT NULL, completed_at INTEGER NOT NULL,
+  PRIMARY KEY (project_id, job_id, name),
+  FOREIGN KEY (project_id, job_id) REFERENCES training_jobs (project_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX checkpoints_open ON checkpoints (created_at) WHERE manifest IS NULL;
+)sql";
+
+constexpr std::array kMigrations = {kVersion1, kSigningKeys, kTraining};
 
 }  // namespace
 

@@ -230,6 +230,45 @@ class FaultyMetadata final : public Metadata {
     BDN_TRY(Count());
     return inner_.ReplaceSigningKeys(expected, keys);
   }
+  Result<TrainingProject> EnsureTrainingProject(const TrainingProject& project) override {
+    BDN_TRY(Count());
+    return inner_.EnsureTrainingProject(project);
+  }
+  Result<std::vector<TrainingProject>> ListTrainingProjects(const std::string& org) override {
+    BDN_TRY(Count());
+    return inner_.ListTrainingProjects(org);
+  }
+  Result<TrainingJob> EnsureTrainingJob(const TrainingJob& job) override {
+    BDN_TRY(Count());
+    return inner_.EnsureTrainingJob(job);
+  }
+  Result<std::vector<TrainingJob>> ListTrainingJobs(const std::string& project_id) override {
+    BDN_TRY(Count());
+    return inner_.ListTrainingJobs(project_id);
+  }
+  Result<Checkpoint> BeginCheckpoint(const Checkpoint& checkpoint) override {
+    BDN_TRY(Count());
+    return inner_.BeginCheckpoint(checkpoint);
+  }
+  Result<Checkpoint> CompleteCheckpoint(const Checkpoint& checkpoint) override {
+    BDN_TRY(Count());
+    return inner_.CompleteCheckpoint(checkpoint);
+  }
+  Result<std::vector<Checkpoint>> ListCheckpoints(const std::string& project_id,
+                                                  const std::string& job_id) override {
+    BDN_TRY(Count());
+    return inner_.ListCheckpoints(project_id, job_id);
+  }
+  Result<std::vector<Checkpoint>> ListOpenCheckpoints() override {
+    BDN_TRY(Count());
+    return inner_.ListOpenCheckpoints();
+  }
+  Status DeleteCheckpoint(const std::string& project_id,
+                          const std::string& job_id,
+                          const std::string& name) override {
+    BDN_TRY(Count());
+    return inner_.DeleteCheckpoint(project_id, job_id, name);
+  }
   Status ListRoots(const std::function<Status(const Root&)>& visit) override {
     BDN_TRY(Count());
     return inner_.ListRoots(visit);

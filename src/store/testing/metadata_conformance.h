@@ -399,6 +399,81 @@ TEST_P(MetadataConformance, RootsAreManifestsInUseHeadsAndTags) {
   EXPECT_EQ(CodeOf(ended), Code::kCancelled);
 }
 
+TEST_P(MetadataConformance, ProjectsAndJobsAreMadeOnce) {
+  const TrainingProject first{.id = "p1", .org = "org", .name = "My Model", .created_at = At(1)};
+  EXPECT_EQ(metadata_->EnsureTrainingProject(first)->id, "p1");
+  TrainingProject again = first;
+  again.id = "p2";
+  again.created_at = At(5);
+  EXPECT_EQ(metadata_->EnsureTrainingProject(again)->id, "p1");
+  again.org = "org2";
+  EXPECT_EQ(metadata_->EnsureTrainingProject(again)->id, "p2") << "names are of one organisation";
+  ASSERT_EQ(metadata_->ListTrainingProjects("org")->size(), 1u);
+  EXPECT_EQ(metadata_->ListTrainingProjects("org")->at(0).created_at, At(1));
+  EXPECT_EQ(CodeOf(metadata_->EnsureTrainingJob({"p9", "j", At(1)})), Code::kNotFound);
+  ASSERT_TRUE(metadata_->EnsureTrainingJob({"p1", "b", At(2)}));
+  ASSERT_TRUE(metadata_->EnsureTrainingJob({"p1", "a", At(3)}));
+  EXPECT_EQ(metadata_->EnsureTrainingJob({"p1", "b", At(9)})->created_at, At(2));
+  ASSERT_EQ(metadata_->ListTrainingJobs("p1")->size(), 2u);
+  EXPECT_EQ(metadata_->ListTrainingJobs("p1")->at(0).id, "b") << "oldest first";
+  EXPECT_TRUE(metadata_->ListTrainingJobs("p2")->empty());
+}
+
+TEST_P(MetadataConformance, ACheckpointIsOpenUntilItHasAManifestAndThenNeverChanges) {
+  ASSERT_TRUE(metadata_->EnsureTrainingProject({"p1", "org", "m", At(1)}));
+  Checkpoint c;
+  c.id = "ckpt_1";
+  c.scope = scope_;
+  c.project_id = "p1";
+  c.job_id = "j";
+  c.name = "weights/step-1";
+  c.type = "lora";
+  c.base_model = "b/m";
+  c.lora_rank = 16;
+  c.created_at = At(2);
+  EXPECT_EQ(CodeOf(metadata_->BeginCheckpoint(c)), Code::kNotFound) << "there is no such job";
+  EXPECT_EQ(CodeOf(metadata_->CompleteCheckpoint(c)), Code::kNotFound);
+  ASSERT_TRUE(metadata_->EnsureTrainingJob({"p1", "j", At(1)}));
+  ASSERT_TRUE(metadata_->BeginCheckpoint(c));
+  EXPECT_EQ(metadata_->ListOpenCheckpoints()->size(), 1u);
+  EXPECT_TRUE(Roots().empty());
+  Checkpoint again = c;
+  again.id = "ckpt_2";
+  again.type = "full";
+  again.created_at = At(7);
+  const auto resumed = metadata_->BeginCheckpoint(again);
+  ASSERT_TRUE(resumed);
+  EXPECT_EQ(resumed->id, "ckpt_1");
+  EXPECT_EQ(resumed->type, "full");
+  EXPECT_EQ(resumed->created_at, At(2));
+  Checkpoint complete = c;
+  complete.manifest = DigestOf(1);
+  complete.files = 3;
+  complete.size_bytes = 99;
+  complete.completed_at = At(8);
+  ASSERT_TRUE(metadata_->CompleteCheckpoint(complete));
+  complete.completed_at = At(9);
+  EXPECT_EQ(metadata_->CompleteCheckpoint(complete)->completed_at, At(8)) << "the same again";
+  Checkpoint other = complete;
+  other.manifest = DigestOf(2);
+  EXPECT_EQ(CodeOf(metadata_->CompleteCheckpoint(other)), Code::kAlreadyExists);
+  EXPECT_EQ(metadata_->BeginCheckpoint(c)->type, "full") << "a complete one stays as it is";
+  EXPECT_TRUE(metadata_->ListOpenCheckpoints()->empty());
+  const auto listed = metadata_->ListCheckpoints("p1", "j");
+  ASSERT_EQ(listed->size(), 1u);
+  EXPECT_EQ(listed->at(0).manifest, DigestOf(1));
+  EXPECT_EQ(listed->at(0).name, "weights/step-1");
+  EXPECT_EQ(listed->at(0).files, 3u);
+  EXPECT_EQ(listed->at(0).size_bytes, 99u);
+  EXPECT_EQ(listed->at(0).lora_rank, 16);
+  EXPECT_EQ(listed->at(0).scope, scope_);
+  ASSERT_EQ(Roots().size(), 1u);
+  EXPECT_EQ(Roots()[0].digest, DigestOf(1));
+  ASSERT_TRUE(metadata_->DeleteCheckpoint("p1", "j", "weights/step-1"));
+  EXPECT_EQ(CodeOf(metadata_->DeleteCheckpoint("p1", "j", "weights/step-1")), Code::kNotFound);
+  EXPECT_TRUE(Roots().empty());
+}
+
 TEST_P(MetadataConformance, VisitorsMayCallBack) {
   ASSERT_TRUE(metadata_->AppendVersion(scope_, "v", DigestOf(1), "", At(1)));
   ASSERT_TRUE(metadata_->ListRoots(

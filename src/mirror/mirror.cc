@@ -190,6 +190,35 @@ Result<MirrorResult> Mirrorer::Run(const Context& ctx,
   }
 }
 
+Result<MirrorResult> Mirrorer::Adopt(const Context& ctx,
+                                     const StoredTree& tree,
+                                     const MirrorRequest& request,
+                                     const std::function<Status(const source::Pin&)>& on_pin,
+                                     const ProgressSink& progress) {
+  const std::string where = "mirror " + request.weights.source;
+  if (on_pin) BDN_TRY(on_pin(tree.pin));
+  if (progress) BDN_TRY(progress({.phase = "writing"}));
+  BDN_ASSIGN(const auto held,
+             HoldManifest(ctx, impl_->engine.objects, request.scope, tree.manifest));
+  if (!held) {
+    return Error(Code::kCorrupt, fmt::format("{}: objects of {} are missing from the origin", where,
+                                             tree.manifest.ToString()))
+        .WithHint("push the checkpoint again: only what is missing is uploaded");
+  }
+  MirrorResult result{.pin = tree.pin,
+                      .manifest = tree.manifest,
+                      .progress = ProgressOf(*held),
+                      .reused_whole = true,
+                      .warnings = {}};
+  auto part = SelectStored(*held, request.weights, tree.pin);
+  if (!part) return std::move(part).error().Context(where);
+  result.warnings = std::move(part->warnings);
+  if (!part->manifest) return result;
+  BDN_ASSIGN(result.manifest, impl_->PutManifest(ctx, request.scope, *part->manifest));
+  result.progress = ProgressOf(*part->manifest);
+  return result;
+}
+
 Result<std::optional<store::Progress>> Mirrorer::Hold(const Context& ctx,
                                                       const store::Scope& scope,
                                                       const crypto::Digest& manifest) {

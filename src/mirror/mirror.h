@@ -37,6 +37,12 @@ struct MirrorResult {
   std::vector<std::string> warnings;  // beside those of the pin
 };
 
+// A tree that rests in the mirror's scope already, as a checkpoint does: nothing is fetched.
+struct StoredTree {
+  source::Pin pin;
+  crypto::Digest manifest;
+};
+
 struct MirrorerOptions {
   std::uint64_t chunk_bytes = 16ull << 20;
   std::size_t parallel = 8;                       // ranges in flight, over all files
@@ -66,6 +72,15 @@ class Mirrorer {
                            const MirrorRequest& request,
                            const std::function<Status(const source::Pin&)>& on_pin,
                            const ProgressSink& progress);
+
+  // The version of a tree that is stored: its own manifest where every file is selected, else one
+  // that names the selected files and links. Copies nothing; renews the age of all its objects.
+  // Errors: as Run; kCorrupt when something of the tree is missing.
+  Result<MirrorResult> Adopt(const Context& ctx,
+                             const StoredTree& tree,
+                             const MirrorRequest& request,
+                             const std::function<Status(const source::Pin&)>& on_pin,
+                             const ProgressSink& progress);
 
   // Whether a finished version is still complete in the store, and how large it is; renews the age
   // of all its objects. nullopt when something is missing.

@@ -1,6 +1,8 @@
 #include "mirror/plan.h"
 
 #include <algorithm>
+#include <functional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -139,6 +141,47 @@ Result<Selection> Select(std::vector<source::RemoteFile> listing,
             [](const auto& a, const auto& b) { return a.path < b.path; });
   selection.warnings = patterns.TopLevelTraps(unselected);
   return selection;
+}
+
+Result<StoredSelection> SelectStored(const model::Manifest& tree,
+                                     const model::WeightsSource& weights,
+                                     const source::Pin& pin) {
+  std::vector<source::RemoteFile> files;
+  for (const model::ManifestEntry& entry : tree.entries) {
+    if (entry.type != model::EntryType::kFile) continue;
+    source::RemoteFile file;
+    file.path = entry.path;
+    file.size = entry.size;
+    files.push_back(std::move(file));
+  }
+  StoredSelection result;
+  BDN_ASSIGN(Selection selection, Select(std::move(files), weights));
+  result.warnings = std::move(selection.warnings);
+  BDN_ASSIGN(const model::PatternSet patterns,
+             model::PatternSet::Parse(weights.allow_patterns, weights.ignore_patterns));
+  model::Manifest manifest;
+  std::set<std::string, std::less<>> parents;
+  for (const model::ManifestEntry& entry : tree.entries) {
+    if (entry.type == model::EntryType::kDirectory || !patterns.Selects(entry.path)) continue;
+    for (std::size_t at = entry.path.rfind('/'); at != std::string::npos && at > 0;
+         at = entry.path.rfind('/', at - 1)) {
+      if (!parents.insert(entry.path.substr(0, at)).second) break;
+    }
+    if (entry.type == model::EntryType::kFile) manifest.total_size += entry.size;
+    manifest.entries.push_back(entry);
+  }
+  for (const model::ManifestEntry& entry : tree.entries) {
+    if (entry.type != model::EntryType::kDirectory) continue;
+    if (parents.contains(entry.path)) manifest.entries.push_back(entry);
+  }
+  const bool no_patterns = !weights.allow_patterns && !weights.ignore_patterns;
+  if (no_patterns || manifest.entries.size() == tree.entries.size()) return result;
+  manifest.provenance = model::Provenance{.source_uri = weights.source,
+                                          .source_fingerprint = pin.fingerprint,
+                                          .source_fingerprint_type = pin.fingerprint_type};
+  BDN_TRY(model::CheckTree(manifest.entries));
+  result.manifest = std::move(manifest);
+  return result;
 }
 
 std::string ContentHashKey(const source::RemoteFile& file) {

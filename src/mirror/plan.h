@@ -76,6 +76,17 @@ struct FileResult {
   std::optional<crypto::Digest> digest;  // none: empty file
 };
 
+// What the patterns leave of a tree that is stored already.
+struct StoredSelection {
+  std::optional<model::Manifest> manifest;  // none: everything is selected, the tree's own serves
+  std::vector<std::string> warnings;
+};
+// Files and symbolic links are selected by their paths; of the directories those stay that have
+// something selected below them. Errors as Select.
+Result<StoredSelection> SelectStored(const model::Manifest& tree,
+                                     const model::WeightsSource& weights,
+                                     const source::Pin& pin);
+
 // `results[i]` belongs to `files[i]`.
 model::Manifest ManifestOf(const std::string& source_uri,
                            const source::Pin& pin,

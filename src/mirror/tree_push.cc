@@ -75,8 +75,9 @@ class Pusher {
          const std::function<void(const PushProgress&)>& report)
       : tree_(tree), upload_(upload), executor_(executor), report_(report) {}
 
-  Result<PushedTree> Run(const Context& ctx) {
+  Result<PushedTree> Run(const Context& ctx, std::optional<model::Provenance> provenance) {
     model::Manifest manifest;
+    manifest.provenance = std::move(provenance);
     BDN_TRY(Scan(tree_, "", manifest.entries));
     BDN_TRY(model::CheckTree(manifest.entries));
     std::sort(manifest.entries.begin(), manifest.entries.end(),
@@ -184,8 +185,9 @@ Result<PushedTree> PushTree(const Context& ctx,
                             os::Fs& tree,
                             const ObjectUpload& upload,
                             Executor& executor,
-                            const std::function<void(const PushProgress&)>& progress) {
-  return Pusher(tree, upload, executor, progress).Run(ctx);
+                            const std::function<void(const PushProgress&)>& progress,
+                            std::optional<model::Provenance> provenance) {
+  return Pusher(tree, upload, executor, progress).Run(ctx, std::move(provenance));
 }
 
 }  // namespace bdn::mirror

@@ -3,6 +3,7 @@
 // not have. The same cuts and names as a mirror, so both share bytes.
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "base/executor.h"
 #include "base/result.h"
 #include "crypto/digest.h"
+#include "model/manifest.h"
 #include "os/fs.h"
 #include "store/object_store.h"
 
@@ -39,10 +41,12 @@ struct PushedTree {
 // Pushes everything below `tree`. Directories, modes and symbolic links are kept; a link that leads
 // out of the tree, a device, a socket or a name that may not be in a manifest is kInvalidArgument.
 // A file that changes while it is read is kFailedPrecondition. Memory: `parallel` chunks.
+// `provenance` goes into the manifest.
 Result<PushedTree> PushTree(const Context& ctx,
                             os::Fs& tree,
                             const ObjectUpload& upload,
                             Executor& executor,
-                            const std::function<void(const PushProgress&)>& progress);
+                            const std::function<void(const PushProgress&)>& progress,
+                            std::optional<model::Provenance> provenance = std::nullopt);
 
 }  // namespace bdn::mirror

@@ -149,26 +149,33 @@ void MirrorWorker::RunJob(const Context& ctx, const store::Mirror& mirror) {
 
 Result<MirrorResult> MirrorWorker::Mirror(const Context& ctx, Job& job) {
   BDN_ASSIGN(const model::WeightsSource weights, SpecFromJson(job.row.spec));
-  BDN_ASSIGN(const std::unique_ptr<source::Source> source, make_source_(ctx, job.row));
   const MirrorRequest request{.scope = job.row.scope, .weights = weights};
-  return mirrorer_.Run(
-      ctx, *source, request, [&](const source::Pin& pin) { return OnPin(job, pin); },
-      [&](const store::Progress& progress) -> Status {
-        // The row gets it with the next heartbeat; a new phase at once.
-        const bool new_phase = job.shared.With([&](Job::Shared& s) {
-          return std::exchange(s.progress, progress).phase != progress.phase;
-        });
-        if (!new_phase) return {};
-        Status updated = metadata_.UpdateMirror(job.row.id, options_.owner, progress, clock_.Now(),
-                                                options_.lease);
-        if (!updated && updated.error().code() == Code::kFailedPrecondition) {
-          job.Lose();
-          return updated;
-        }
-        Log(job, "write progress", updated);
-        Changed(job.row.id);
-        return {};
-      });
+  const auto on_pin = [&](const source::Pin& pin) { return OnPin(job, pin); };
+  const auto on_progress = [&](const store::Progress& progress) {
+    return OnProgress(job, progress);
+  };
+  if (options_.find_stored) {
+    BDN_ASSIGN(const auto tree, options_.find_stored(ctx, job.row));
+    if (tree) return mirrorer_.Adopt(ctx, *tree, request, on_pin, on_progress);
+  }
+  BDN_ASSIGN(const std::unique_ptr<source::Source> source, make_source_(ctx, job.row));
+  return mirrorer_.Run(ctx, *source, request, on_pin, on_progress);
+}
+
+// The row gets it with the next heartbeat; a new phase at once.
+Status MirrorWorker::OnProgress(Job& job, const store::Progress& progress) {
+  const bool new_phase = job.shared.With(
+      [&](Job::Shared& s) { return std::exchange(s.progress, progress).phase != progress.phase; });
+  if (!new_phase) return {};
+  Status updated =
+      metadata_.UpdateMirror(job.row.id, options_.owner, progress, clock_.Now(), options_.lease);
+  if (!updated && updated.error().code() == Code::kFailedPrecondition) {
+    job.Lose();
+    return updated;
+  }
+  Log(job, "write progress", updated);
+  Changed(job.row.id);
+  return {};
 }
 
 Status MirrorWorker::OnPin(Job& job, const source::Pin& pin) {

@@ -27,6 +27,10 @@ namespace bdn::mirror {
 // kPermissionDenied.
 using SourceFactory =
     std::function<Result<std::unique_ptr<source::Source>>(const Context&, const store::Mirror&)>;
+// The tree of a mirror whose source rests in this origin already; nullopt: make its source and
+// fetch. Errors are the mirror's, as above.
+using StoredTreeFinder =
+    std::function<Result<std::optional<StoredTree>>(const Context&, const store::Mirror&)>;
 // After each change of a mirror's row that this process made; from any thread, must not block long.
 using MirrorChanged = std::function<void(const std::string& mirror_id)>;
 
@@ -45,6 +49,8 @@ struct MirrorWorkerOptions {
                          .cap = std::chrono::minutes(5),
                          .attempts_max = 8,
                          .retry_after_max = std::chrono::minutes(10)};
+  // Asked before a source is made; empty: no source rests here.
+  StoredTreeFinder find_stored = {};
   // A random number in [0, 1) for the jitter; never called by two threads at once.
   std::function<double()> random = [] { return 0.5; };
 };
@@ -86,6 +92,7 @@ class MirrorWorker {
   void RunJob(const Context& ctx, const store::Mirror& mirror);
   Result<MirrorResult> Mirror(const Context& ctx, Job& job);
   Status OnPin(Job& job, const source::Pin& pin);
+  Status OnProgress(Job& job, const store::Progress& progress);
   void Heartbeat(Job& job, std::stop_token end);
   void Finish(Job& job, const MirrorResult& result);
   bool FinishWithOlder(const Context& ctx, Job& job, const Error& error);

@@ -137,7 +137,8 @@ Result<api::DeploymentBody> ControlPlane::Push(std::string_view yaml, std::strin
     deployment.mounts.push_back({weights.mount_path, weights.source, ""});
     store::Mirror mirror;
     mirror.id = store::NewId("mir", now);
-    mirror.scope = ScopeOf(options_.mirror_namespace);
+    const bool own = weights.uri.scheme == model::Scheme::kBt && options_.own_training_store;
+    mirror.scope = ScopeOf(own ? options_.training_namespace : options_.mirror_namespace);
     mirror.key = model::MirrorKey(weights);
     mirror.source = weights.source;
     mirror.spec = mirror::SpecToJson(weights);
@@ -240,8 +241,8 @@ Result<api::RunBody> ControlPlane::Run(const std::string& id, bool with_secrets)
   body.deployment_id = id;
   body.name = deployment.name;
   for (const auto& mount : status.mounts) {
-    body.mounts.push_back(
-        {mount.mount_location, options_.org, options_.mirror_namespace, mount.manifest});
+    BDN_ASSIGN(const store::Mirror mirror, metadata_.GetMirror(mount.mirror_id));
+    body.mounts.push_back({mount.mount_location, options_.org, mirror.scope.ns, mount.manifest});
   }
   body.environment = report.config->environment_variables;
   body.secret_names = report.config->secrets;

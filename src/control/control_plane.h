@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/training.h"
 #include "api/types.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -21,6 +22,10 @@ struct ControlOptions {
   // Mirrored repositories rest in one namespace of the organisation, so that equal files of
   // different models are stored once.
   std::string mirror_namespace = "mirrors";
+  // Where the checkpoints of our own training store are, and the versions of bt:// deployments with
+  // them: they share objects. False: bt:// means the training store of somebody else.
+  std::string training_namespace = std::string(api::kTrainingNamespace);
+  bool own_training_store = true;
 };
 
 // Thread-safe.

@@ -258,8 +258,11 @@ void AddRuns(net::Router& router, const HttpApiDeps& deps) {
       options.grace = std::chrono::seconds(v->as_int64());
     }
     // Complete files of a mirror that is not finished are protected by their age alone.
+    // So are the objects of a checkpoint that is being pushed.
     BDN_ASSIGN(const auto open, deps.metadata.ListOpenMirrors());
-    if (!open.empty()) options.grace = std::max<Duration>(options.grace, kGraceWhileMirroring);
+    BDN_ASSIGN(const auto syncing, deps.metadata.ListOpenCheckpoints());
+    if (!open.empty() || !syncing.empty())
+      options.grace = std::max<Duration>(options.grace, kGraceWhileMirroring);
     BDN_ASSIGN(const auto report,
                store::CollectGarbage(rq.context(), deps.objects, deps.metadata, options));
     return SendJson(rs, api::ToJson(api::GcBody{options.dry_run, report.scanned, report.kept,
@@ -289,12 +292,17 @@ void AddControlRoutes(net::Router& router, const HttpApiDeps& deps) {
   AddKeys(router, deps);
   AddRuns(router, deps);
   AddObjectRoutes(router, deps.objects, deps.control.options().org);
+  if (deps.training != nullptr) {
+    AddTrainingRoutes(router, {*deps.training, deps.objects, deps.clock, deps.grant_key,
+                               deps.public_url, deps.tls});
+  }
 }
 
 void AddAuthentication(net::Router& router, const HttpApiDeps& deps) {
   router.Before([&deps](ServerRequest& rq) -> Status {
     const std::string_view path = rq.path();
     if (path == "/healthz" || path == "/readyz" || path == "/metrics") return {};
+    if (path == kTrainingFilesPath) return {};  // its handler checks the ticket in the query
     const std::string_view token = BearerOf(rq);
     if (path.starts_with("/bdn/") && token.starts_with("bdng1.")) {
       BDN_ASSIGN(const auth::Grant grant,

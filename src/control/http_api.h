@@ -6,6 +6,7 @@
 #include <string>
 
 #include "control/control_plane.h"
+#include "control/training_routes.h"
 #include "net/server.h"
 #include "store/api_keys.h"
 #include "store/gc.h"
@@ -18,6 +19,10 @@ struct HttpApiDeps {
   store::ObjectStore& objects;
   const Clock& clock;
   std::string grant_key;  // 32 random bytes, the same on every replica
+  // The training store's routes are added when there is one.
+  TrainingStore* training = nullptr;
+  std::string public_url = {};  // of presigned URLs; empty: the Host that the caller used
+  bool tls = false;             // the server speaks https
 };
 
 // Who may call: keys named "node:…" belong to nodes and may read secrets of a run; every other key

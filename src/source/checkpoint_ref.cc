@@ -1,0 +1,162 @@
+#include "source/checkpoint_ref.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "cloud/hugging_face_hub.h"
+
+namespace bdn::source {
+namespace {
+
+constexpr std::size_t kNamesShownMax = 10;
+constexpr std::size_t kJobsAskedMax = 100;  // of a project, for `latest`
+constexpr std::string_view kLatest = "latest";
+
+template <class T, class F>
+std::string Names(const std::vector<T>& items, F&& name_of) {
+  std::string text;
+  // The newest are at the end, and the most likely to be meant.
+  const std::size_t shown = std::min(items.size(), kNamesShownMax);
+  for (std::size_t i = items.size() - shown; i < items.size(); ++i) {
+    text += (text.empty() ? "" : ", ") + cloud::Printable(name_of(items[i]), 100);
+  }
+  if (text.empty()) return "none";
+  return items.size() > shown ? "…, " + text : text;
+}
+
+// Oldest first; entries of the same age stay in the order of the list, and all of them do when one
+// has no age that can be read.
+template <class T>
+void SortByAge(std::vector<T>& items) {
+  const bool all = std::all_of(items.begin(), items.end(), [](const T& item) {
+    return ParseRfc3339(item.created_at).has_value();
+  });
+  if (!all) return;
+  std::stable_sort(items.begin(), items.end(), [](const T& a, const T& b) {
+    return *ParseRfc3339(a.created_at) < *ParseRfc3339(b.created_at);
+  });
+}
+
+Error StillSyncing(const std::string& where) {
+  return Error(Code::kNotFound,
+               fmt::format("{} is still SYNCING: it is uploaded while the training goes on, and "
+                           "cannot be mirrored before it is complete",
+                           where))
+      .WithHint("deploy again once `bdn checkpoint ls` shows it as COMPLETE");
+}
+
+// The named one, or the newest that is complete; nullopt when the newest is asked for and there is
+// none.
+Result<std::optional<api::CheckpointBody>> Pick(std::vector<api::CheckpointBody> checkpoints,
+                                                const std::string& job,
+                                                const std::string& name) {
+  SortByAge(checkpoints);
+  std::optional<api::CheckpointBody> found;
+  bool syncing = false;
+  for (auto& checkpoint : checkpoints) {
+    if (!name.empty() && checkpoint.name != name) continue;
+    if (api::IsComplete(checkpoint)) {
+      found = checkpoint;
+    } else {
+      syncing = true;
+    }
+  }
+  if (found || name.empty()) return found;
+  if (syncing) return StillSyncing(fmt::format("checkpoint '{}' of the job '{}'", name, job));
+  return Error(Code::kNotFound,
+               fmt::format("the job '{}' has no checkpoint '{}'; it has: {}", job, name,
+                           Names(checkpoints, [](const auto& c) { return c.name; })));
+}
+
+Result<api::CheckpointBody> ResolveLoops(const Context& ctx,
+                                         CheckpointCatalogue& catalogue,
+                                         const model::SourceUri& uri) {
+  const auto slash = uri.path.find('/');
+  const std::string_view target = LoopsTarget(std::string_view(uri.path).substr(0, slash));
+  const std::string name = uri.path.substr(slash + 1);
+  BDN_ASSIGN(const auto checkpoints, catalogue.LoopsCheckpoints(ctx, uri.bucket));
+  for (const auto& checkpoint : checkpoints) {
+    if (checkpoint.name != name || checkpoint.target != target) continue;
+    if (!checkpoint.sync_status.empty() && !api::IsComplete(checkpoint)) {
+      return StillSyncing(fmt::format("checkpoint '{}' of the loops run '{}'", name, uri.bucket));
+    }
+    api::CheckpointBody found = checkpoint;
+    if (found.job_id.empty()) found.job_id = uri.bucket;
+    return found;
+  }
+  return Error(
+      Code::kNotFound,
+      fmt::format("the loops run '{}' has no {} checkpoint '{}'; it has: {}", uri.bucket, target,
+                  name, Names(checkpoints, [](const auto& c) { return c.target + " " + c.name; })));
+}
+
+Result<api::TrainingProjectBody> FindProject(const Context& ctx,
+                                             CheckpointCatalogue& catalogue,
+                                             const std::string& name) {
+  BDN_ASSIGN(const auto projects, catalogue.Projects(ctx));
+  for (const auto& project : projects) {
+    if (project.name == name) return project;
+  }
+  for (const auto& project : projects) {
+    if (project.id == name) return project;
+  }
+  return Error(Code::kNotFound, fmt::format("there is no training project '{}'; there is: {}", name,
+                                            Names(projects, [](const auto& p) { return p.name; })));
+}
+
+}  // namespace
+
+std::string_view LoopsTarget(std::string_view kind) {
+  return kind == "sampler_weights" ? "sampler" : "trainer";
+}
+
+Result<api::CheckpointBody> ResolveCheckpoint(const Context& ctx,
+                                              CheckpointCatalogue& catalogue,
+                                              const model::SourceUri& uri) {
+  if (uri.loops) return ResolveLoops(ctx, catalogue, uri);
+  BDN_ASSIGN(const auto project, FindProject(ctx, catalogue, uri.bucket));
+  BDN_ASSIGN(auto jobs, catalogue.Jobs(ctx, project.id));
+  const auto in_job = [&](const api::TrainingJobBody& job,
+                          const std::string& name) -> Result<std::optional<api::CheckpointBody>> {
+    BDN_ASSIGN(auto checkpoints, catalogue.Checkpoints(ctx, project.id, job.id));
+    BDN_ASSIGN(auto picked, Pick(std::move(checkpoints), job.id, name));
+    if (picked) {
+      picked->project_id = project.id;
+      picked->job_id = job.id;
+    }
+    return picked;
+  };
+  if (uri.revision != kLatest) {
+    const auto job =
+        std::find_if(jobs.begin(), jobs.end(), [&](const auto& j) { return j.id == uri.revision; });
+    if (job == jobs.end()) {
+      return Error(Code::kNotFound,
+                   fmt::format("the training project '{}' has no job '{}'; it has: {}", uri.bucket,
+                               uri.revision, Names(jobs, [](const auto& j) { return j.id; })));
+    }
+    BDN_ASSIGN(auto picked, in_job(*job, uri.path));
+    if (picked) return *std::move(picked);
+    return Error(Code::kNotFound,
+                 fmt::format("the job '{}' of the training project '{}' has no complete "
+                             "checkpoint yet",
+                             uri.revision, uri.bucket));
+  }
+  SortByAge(jobs);
+  std::size_t asked = 0;
+  for (auto job = jobs.rbegin(); job != jobs.rend() && asked < kJobsAskedMax; ++job, ++asked) {
+    BDN_ASSIGN(auto newest, in_job(*job, ""));
+    if (!newest) continue;  // it has just begun: the one before still is the latest
+    if (uri.path.empty()) return *std::move(newest);
+    BDN_ASSIGN(auto picked, in_job(*job, uri.path));
+    return *std::move(picked);
+  }
+  return Error(Code::kNotFound, fmt::format("no job of the training project '{}' has a complete "
+                                            "checkpoint yet",
+                                            uri.bucket));
+}
+
+}  // namespace bdn::source

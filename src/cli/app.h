@@ -130,6 +130,24 @@ ExitCode VolumeShow(App& app, const std::string& ref);
 ExitCode VolumeTag(App& app, const VolumeOptions& options);
 ExitCode Pull(App& app, const VolumeOptions& options);
 
+struct CheckpointOptions {
+  std::string dir;
+  std::string project;
+  std::string job;
+  std::string name;  // empty: that of the directory
+  std::string type;  // empty: lora for an adapter, else full
+  std::string base_model;
+  std::int64_t rank = 0;
+  bool watch = false;
+  std::string complete_marker;
+  double quiet_seconds = 10;
+  std::string ref;
+};
+ExitCode CheckpointPush(App& app, const CheckpointOptions& options);
+ExitCode CheckpointLs(App& app, const CheckpointOptions& options);
+ExitCode CheckpointShow(App& app, const std::string& ref);
+ExitCode CheckpointRm(App& app, const std::string& ref);
+
 struct GcOptions {
   bool dry_run = false;
   std::optional<std::int64_t> grace_seconds;

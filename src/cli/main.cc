@@ -36,6 +36,7 @@ struct CommandLine {
   SecretOptions secret;
   KeyOptions key;
   VolumeOptions volume;
+  CheckpointOptions checkpoint;
   GcOptions gc;
   std::int64_t grace = -1;
   ServeOptions serve;
@@ -324,6 +325,63 @@ void AddStoreCommands(CLI::App& app, CommandLine& line) {
   });
 }
 
+void AddCheckpointCommands(CLI::App& app, CommandLine& line) {
+  CheckpointOptions& o = line.checkpoint;
+  auto* checkpoint = app.add_subcommand("checkpoint", "Push and look at training checkpoints");
+  checkpoint->require_subcommand(1);
+  auto* push = checkpoint->add_subcommand("push", "Store a checkpoint; only what is new is sent");
+  push->add_option("dir", o.dir, "The checkpoint, or with --watch the directory of checkpoints")
+      ->required();
+  push->add_option("--project", o.project, "Training project; made where it is missing")
+      ->required();
+  push->add_option("--job", o.job, "Id of the training job; made where it is missing")->required();
+  push->add_option("--name", o.name, "Name of the checkpoint (default: of the directory)");
+  push->add_option("--type", o.type, "lora, full or whisper (default: lora for an adapter)")
+      ->check(CLI::IsMember({"lora", "full", "whisper"}));
+  push->add_option("--base-model", o.base_model, "Default: what adapter_config.json says");
+  push->add_option("--rank", o.rank, "Rank of a LoRA adapter (default: the same)")
+      ->check(CLI::Range(1, 65536));
+  push->add_flag("--watch", o.watch, "Push each checkpoint that appears, until stopped");
+  push->add_option("--complete-marker", o.complete_marker,
+                   "File that is in a checkpoint once it is complete (default with --watch: "
+                   "trainer_state.json, .metadata, _SUCCESS or .complete)");
+  push->add_option("--quiet", o.quiet_seconds,
+                   "With --watch: seconds without a change before it is read")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
+  AddJson(push, line);
+  AddClientOptions(push, line);
+  Example(push,
+          "  bdn checkpoint push out/checkpoint-500 --project demo --job run-7\n"
+          "  bdn checkpoint push out --project demo --job run-7 --watch\n"
+          "  bdn checkpoint push adapter --project demo --job k4q95w5 --name "
+          "sampler_weights/step-100\n");
+  push->callback(
+      [&line] { line.run = [&line](App& a) { return CheckpointPush(a, line.checkpoint); }; });
+  auto* ls = checkpoint->add_subcommand("ls", "List checkpoints");
+  ls->add_option("--project", o.project, "Only of this training project");
+  AddJson(ls, line);
+  AddClientOptions(ls, line);
+  Example(ls, "  bdn checkpoint ls --project demo\n");
+  ls->callback(
+      [&line] { line.run = [&line](App& a) { return CheckpointLs(a, line.checkpoint); }; });
+  auto* show = checkpoint->add_subcommand("show", "Show a checkpoint and its files");
+  show->add_option("ref", o.ref, "bt://project[@job][/checkpoint]")->required();
+  AddJson(show, line);
+  AddClientOptions(show, line);
+  Example(show,
+          "  bdn checkpoint show bt://demo             # what a deployment would take now\n"
+          "  bdn checkpoint show bt://demo@run-7/checkpoint-500 --json\n");
+  show->callback(
+      [&line] { line.run = [&line](App& a) { return CheckpointShow(a, line.checkpoint.ref); }; });
+  auto* remove = checkpoint->add_subcommand("rm", "Remove a checkpoint");
+  remove->add_option("ref", o.ref, "bt://project@job/checkpoint")->required();
+  AddClientOptions(remove, line);
+  Example(remove, "  bdn checkpoint rm bt://demo@run-7/checkpoint-500 && bdn gc\n");
+  remove->callback(
+      [&line] { line.run = [&line](App& a) { return CheckpointRm(a, line.checkpoint.ref); }; });
+}
+
 void AddServeCommand(CLI::App& app,
                      CommandLine& line,
                      const char* name,
@@ -381,6 +439,7 @@ void Build(CLI::App& app, CommandLine& line) {
   AddLocalCommands(app, line);
   AddMigrateCommand(app, line);
   AddStoreCommands(app, line);
+  AddCheckpointCommands(app, line);
   AddKeyCommands(app, line);
   AddServeCommand(app, line, "control", "Run the control plane and its mirrors", true, false);
   AddServeCommand(app, line, "agent", "Run the node's cache and mounts", false, true);

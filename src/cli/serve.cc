@@ -62,6 +62,7 @@ struct ControlRole {
   std::unique_ptr<mirror::Mirrorer> mirrorer;
   std::unique_ptr<mirror::MirrorWorker> worker;
   std::unique_ptr<control::ControlPlane> plane;
+  std::unique_ptr<control::TrainingStore> training;
   std::optional<control::HttpApiDeps> api;
   std::jthread worker_thread;
 };
@@ -119,6 +120,10 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                           .azure_authority = app.env.azure_authority,
                                           .google_endpoint = app.env.google_endpoint,
                                           .random = &RandomUnit};
+  const control::ControlOptions names;
+  role.training =
+      std::make_unique<control::TrainingStore>(*role.metadata, *role.objects, app.ctx.clock(),
+                                               store::Scope{names.org, names.training_namespace});
   const std::string owner = fmt::format("pid-{}-{}", ::getpid(), os::RandomName());
   role.worker = std::make_unique<mirror::MirrorWorker>(
       *role.metadata, *role.mirrorer, app.ctx.clock(),
@@ -131,12 +136,17 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                   .lease = std::chrono::seconds(10),
                                   .heartbeat = std::chrono::milliseconds(500),
                                   .poll = std::chrono::milliseconds(250),
+                                  .find_stored =
+                                      [&role](const Context& ctx, const store::Mirror& mirror) {
+                                        return role.training->FindTree(ctx, mirror);
+                                      },
                                   .random = &RandomUnit});
   role.plane = std::make_unique<control::ControlPlane>(*role.metadata, *role.objects, *role.vault,
-                                                       app.ctx.clock(), control::ControlOptions{});
+                                                       app.ctx.clock(), names);
   BDN_ASSIGN(std::string grant_key, SystemSecret(*role.vault, "grant_key"));
   role.api.emplace(control::HttpApiDeps{*role.plane, *role.metadata, *role.objects, app.ctx.clock(),
-                                        std::move(grant_key)});
+                                        std::move(grant_key), role.training.get(), "",
+                                        !o.tls_certificate.empty()});
   role.worker_thread =
       std::jthread([&role](std::stop_token stop) { role.worker->Run(std::move(stop)); });
   return {};

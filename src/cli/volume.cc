@@ -5,6 +5,7 @@
 #include "base/executor.h"
 #include "cache/node_cache.h"
 #include "cli/app.h"
+#include "cli/object_upload.h"
 #include "mirror/tree_push.h"
 #include "model/volume_ref.h"
 #include "net/http.h"
@@ -13,10 +14,6 @@
 
 namespace bdn::cli {
 namespace {
-
-constexpr std::size_t kParallel = 8;
-// The organisation that the control plane serves; its paths begin with it.
-constexpr const char* kOrg = "default";
 
 Result<api::VersionBody> ResolveRef(const App& app,
                                     const Connection& connection,
@@ -32,23 +29,6 @@ std::string VolumePath(const std::string& ns, const std::string& volume) {
   return "/v1/volumes/" + net::PercentEncode(ns) + "/" + net::PercentEncode(volume);
 }
 
-mirror::ObjectUpload UploadTo(const api::RestClient& control, const std::string& ns) {
-  const store::Scope scope{kOrg, ns};
-  return {
-      .has =
-          [&control, scope](const Context& ctx, const crypto::Digest& digest) {
-            return control.Exists(ctx, "/" + store::FullKey(scope, digest));
-          },
-      .put = [&control, scope](const Context& ctx, store::ObjectKind kind,
-                               const crypto::Digest& digest,
-                               std::span<const std::byte> bytes) -> Status {
-        BDN_TRY(control.Call(ctx, "PUT", "/" + store::FullKey(scope, digest),
-                             std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
-                             store::ContentType(kind, false)));
-        return {};
-      }};
-}
-
 }  // namespace
 
 ExitCode VolumePush(App& app, const VolumeOptions& options) {
@@ -58,24 +38,11 @@ ExitCode VolumePush(App& app, const VolumeOptions& options) {
   }
   BDN_ASSIGN(const Connection connection, Connect(app));
   BDN_ASSIGN(const auto tree, os::OpenRealFs(AbsolutePath(options.dir)));
-  ThreadPool pool({.name = "push", .threads = kParallel});
+  ThreadPool pool({.name = "push", .threads = kUploadsParallel});
   ProgressDisplay display(app.terminal, app.ctx.clock());
-  const MonoTime started = app.ctx.clock().Monotonic();
-  const auto show = [&](const mirror::PushProgress& p) {
-    api::ProgressBody body;
-    body.phase = p.bytes_done == p.bytes ? "writing" : "pushing";
-    body.files = p.files;
-    body.files_done = p.files_done;
-    body.bytes = p.bytes;
-    body.bytes_done = p.bytes_done;
-    body.bytes_reused = p.bytes_reused;
-    const double seconds =
-        std::chrono::duration<double>(app.ctx.clock().Monotonic() - started).count();
-    if (seconds > 0) body.rate = static_cast<double>(p.bytes_done) / seconds;
-    display.Show({{options.dir, body}});
-  };
   BDN_ASSIGN(const auto pushed,
-             mirror::PushTree(app.ctx, *tree, UploadTo(*connection.control, ref.ns), pool, show));
+             mirror::PushTree(app.ctx, *tree, UploadTo(*connection.control, ref.ns), pool,
+                              ShowPush(display, app.ctx.clock(), options.dir)));
   boost::json::object request{{"manifest", pushed.manifest.ToString()}};
   if (!ref.tag.empty()) request["tag"] = ref.tag;
   BDN_ASSIGN(const std::string body,
@@ -165,7 +132,7 @@ ExitCode Pull(App& app, const VolumeOptions& options) {
         *connection.transport,
         [key](const Context&, const store::Scope&, bool) { return Result<std::string>(key); },
         [] { return 0.5; }, {.base_url = connection.control->endpoint().url});
-    ThreadPool pool({.name = "pull", .threads = kParallel});
+    ThreadPool pool({.name = "pull", .threads = kUploadsParallel});
     BDN_ASSIGN(const auto cache,
                cache::OpenNodeCache(std::move(fs), *reader, pool, app.ctx.clock(), {}));
     ProgressDisplay display(app.terminal, app.ctx.clock());

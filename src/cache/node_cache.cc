@@ -172,12 +172,12 @@ Cache::Plan Cache::PlanFill(const model::Manifest& manifest) {
 Status Cache::Reserve(std::uint64_t bytes) {
   for (bool evicted = false;; evicted = true) {
     BDN_ASSIGN(const os::DiskSpace disk, fs_->Space());
+    const std::uint64_t kept = KeptFree(disk.total_bytes, options_.reserve_bytes);
     std::uint64_t excess = 0;
     std::uint64_t capacity = 0;
     std::uint64_t leased = 0;
     state_.With([&](CacheState& s) {
-      capacity =
-          CapacityNow(s, disk.available_bytes, options_.reserve_bytes, options_.capacity_bytes);
+      capacity = CapacityNow(s, disk.available_bytes, kept, options_.capacity_bytes);
       excess = BytesToFree(s.used_bytes + s.partial_bytes, s.reserved_bytes, bytes, capacity);
       if (excess == 0) s.reserved_bytes += bytes;
       for (const auto& [digest, tree] : s.trees) leased += tree.leases > 0 ? tree.bytes : 0;
@@ -187,12 +187,17 @@ Status Cache::Reserve(std::uint64_t bytes) {
       BDN_ASSIGN(const std::uint64_t freed, Evict(excess, false));
       if (freed > 0) continue;
     }
-    return Error(Code::kResourceExhausted,
-                 fmt::format(
-                     "the node cache needs {} more bytes and may use {} in all; {} are in use "
-                     "by running models",
-                     bytes, capacity, leased))
-        .WithHint("stop a model that is not needed, make room on the disk, or raise --cache-size");
+    std::string text = fmt::format(
+        "the node cache needs {} more bytes and may use {} in all; {} are in use by running models",
+        bytes, capacity, leased);
+    if (capacity == options_.capacity_bytes) {
+      return Error(Code::kResourceExhausted, std::move(text))
+          .WithHint("stop a model that is not needed, or raise --cache-size");
+    }
+    text +=
+        fmt::format("; the disk has {} free, of which {} stay free", disk.available_bytes, kept);
+    return Error(Code::kResourceExhausted, std::move(text))
+        .WithHint("stop a model that is not needed, or make room on the disk");
   }
 }
 

@@ -35,7 +35,8 @@ struct FillProgress {
 };
 
 struct NodeCacheOptions {
-  std::uint64_t capacity_bytes = 0;  // 0: all of the disk but reserve_bytes
+  std::uint64_t capacity_bytes = 0;  // 0: as much as the disk has
+  // Of the disk this is kept free, or a twentieth of a smaller one.
   std::uint64_t reserve_bytes = 1ull << 30;
 };
 

@@ -53,6 +53,11 @@ struct CacheState {
   std::uint64_t landed_bytes = 0;         // of these, what already took blocks of the disk
 };
 
+// Pure: what stays free of a disk of `total_bytes`.
+inline std::uint64_t KeptFree(std::uint64_t total_bytes, std::uint64_t reserve_bytes) {
+  return std::min(reserve_bytes, total_bytes / 20);
+}
+
 // Pure: what the cache may hold in all: its own bytes and what the disk has left for it.
 inline std::uint64_t CapacityNow(const CacheState& s,
                                  std::uint64_t available_bytes,

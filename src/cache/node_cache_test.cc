@@ -188,7 +188,23 @@ TEST_F(NodeCacheTest, AVersionThatCannotFitFailsBeforeAByteIsFetched) {
   const auto failed = Acquire(*cache, two);
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code(), Code::kResourceExhausted);
+  EXPECT_EQ(failed.error().hint(), "stop a model that is not needed, or raise --cache-size");
   EXPECT_EQ(origin.chunk_gets(), 0u);
+}
+
+TEST_F(NodeCacheTest, ASmallDiskIsUsedButForATwentieth) {
+  const auto fits = versions.Make({{"f", std::string(9000, '1')}});
+  const auto not_any_more = versions.Make({{"f", std::string(400, '2')}});
+  disk.SetCapacity(10'000);
+  const auto cache = Open(NodeCacheOptions{});  // the default keeps a gigabyte
+  const auto held = Acquire(*cache, fits);
+  ASSERT_TRUE(held) << held.error().message();
+  const auto failed = Acquire(*cache, not_any_more);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code(), Code::kResourceExhausted);
+  EXPECT_NE(failed.error().message().find("of which 500 stay free"), std::string::npos)
+      << failed.error().message();
+  EXPECT_EQ(failed.error().hint(), "stop a model that is not needed, or make room on the disk");
 }
 
 TEST_F(NodeCacheTest, ADamagedObjectNeverBecomesVisible) {

@@ -416,7 +416,7 @@ void AddServeCommand(CLI::App& app,
   if (agent) {
     serve
         ->add_option("--cache-size", o.cache_bytes,
-                     "Limit of the node cache (default: the disk but 1 GiB)")
+                     "Limit of the node cache (default: the disk but 1 GiB, or a twentieth of it)")
         ->transform(CLI::AsSizeValue(false));
   }
   if (!control) AddClientOptions(serve, line);

@@ -51,19 +51,21 @@ Error HubClient::UnauthorizedError(const HubCall& call, const net::Headers& head
   if (message.find("Invalid credentials") != message.npos) {
     return Error(Code::kUnauthenticated,
                  fmt::format("The Hub does not accept the Hugging Face token (HTTP 401): it is "
-                             "mistyped, expired or revoked. Make a new one at "
-                             "{}/settings/tokens and store it in the secret{}",
-                             endpoint_.ToString(), RequestId(headers)));
+                             "mistyped, expired or revoked{}",
+                             RequestId(headers)))
+        .WithHint(fmt::format("make a new one at {}/settings/tokens and store it in the secret",
+                              endpoint_.ToString()));
   }
   if (code == "GatedRepo") {
-    return Error(
-        Code::kUnauthenticated,
-        fmt::format("The {} {} is gated and {}: accept its licence at {}, then name the secret "
-                    "that holds a token of that account in auth.auth_secret_name{}",
-                    KindWord(call.repo), call.repo.id,
-                    has_token() ? "the Hub did not take the token for an account"
-                                : "no Hugging Face token was given",
-                    endpoint_.PageOf(call.repo), RequestId(headers)));
+    return Error(Code::kUnauthenticated,
+                 fmt::format("The {} {} is gated and {}; its licence is at {}{}",
+                             KindWord(call.repo), call.repo.id,
+                             has_token() ? "the Hub did not take the token for an account"
+                                         : "no Hugging Face token was given",
+                             endpoint_.PageOf(call.repo), RequestId(headers)))
+        .WithHint(
+            "accept the licence, then name the secret that holds a token of that account in "
+            "auth.auth_secret_name");
   }
   // Without a credential the Hub says 401 for what does not exist, and for what is private.
   return NotFoundError(call, "RepoNotFound", headers);
@@ -73,30 +75,30 @@ Error HubClient::ForbiddenError(const HubCall& call, const net::Headers& headers
   const auto message = headers.Get("X-Error-Message").value_or("");
   const auto code = headers.Get("X-Error-Code").value_or("");
   if (code == "GatedRepo") {
-    return Error(
-        Code::kPermissionDenied,
-        fmt::format("The {} {} is gated and the token's account may not read it yet: accept its "
-                    "licence at {} with that account, and wait for the approval if the authors "
-                    "grant it by hand{}",
-                    KindWord(call.repo), call.repo.id, endpoint_.PageOf(call.repo),
-                    RequestId(headers)));
+    return Error(Code::kPermissionDenied,
+                 fmt::format("The {} {} is gated and the token's account may not read it yet; its "
+                             "licence is at {}{}",
+                             KindWord(call.repo), call.repo.id, endpoint_.PageOf(call.repo),
+                             RequestId(headers)))
+        .WithHint(
+            "accept the licence with that account, and wait for the approval if the authors grant "
+            "it by hand");
   }
   if (message.find("Access to this resource is disabled") != message.npos) {
     return Error(Code::kPermissionDenied,
-                 fmt::format("The Hub has disabled access to the {} {}; no token changes that. See "
-                             "{}, and use another source{}",
-                             KindWord(call.repo), call.repo.id, endpoint_.PageOf(call.repo),
-                             RequestId(headers)));
+                 fmt::format("The Hub has disabled access to the {} {}; no token changes that{}",
+                             KindWord(call.repo), call.repo.id, RequestId(headers)))
+        .WithHint(fmt::format("see {}, and use another source", endpoint_.PageOf(call.repo)));
   }
   const std::string said = message.empty() ? "" : fmt::format(" The Hub says: {}", Quote(message));
-  return Error(
-      Code::kPermissionDenied,
-      fmt::format("The Hub refuses to read the {} {} (HTTP 403): {}.{}{}", KindWord(call.repo),
-                  call.repo.id,
-                  has_token() ? "the token lacks the right; a fine-grained token needs read access "
-                                "to the contents of this repository"
-                              : "give a token by auth.auth_secret_name",
-                  said, RequestId(headers)));
+  return Error(Code::kPermissionDenied,
+               fmt::format("The Hub refuses to read the {} {} (HTTP 403): {}.{}{}",
+                           KindWord(call.repo), call.repo.id,
+                           has_token() ? "the token lacks the right" : "no token was given", said,
+                           RequestId(headers)))
+      .WithHint(has_token() ? "a fine-grained token needs read access to the contents of this "
+                              "repository"
+                            : "name the secret with a Hugging Face token in auth.auth_secret_name");
 }
 
 Error HubClient::NotFoundError(const HubCall& call,
@@ -118,22 +120,20 @@ Error HubClient::NotFoundError(const HubCall& call,
   }
   if (code == "RevisionNotFound") {
     return Error(Code::kNotFound,
-                 fmt::format("The {} {} at {} has no revision '{}': name a branch, a tag or a full "
-                             "commit SHA after '@'{}",
-                             KindWord(call.repo), call.repo.id, at,
-                             Printable(call.revision, kErrorTextBytesMax), RequestId(headers)));
+                 fmt::format("The {} {} at {} has no revision '{}'{}", KindWord(call.repo),
+                             call.repo.id, at, Printable(call.revision, kErrorTextBytesMax),
+                             RequestId(headers)))
+        .WithHint("name a branch, a tag or a full commit SHA after '@'");
   }
-  return Error(
-      Code::kNotFound,
-      fmt::format("The {} {} does not exist at {}, or {} (the Hub does not say which): check the "
-                  "spelling{}{}",
-                  KindWord(call.repo), call.repo.id, at,
-                  has_token() ? "the token's account may not read it"
-                              : "it is private and no token was given",
-                  has_token() ? " and the token's rights"
-                              : ", or name the secret with a Hugging Face token in "
-                                "auth.auth_secret_name",
-                  RequestId(headers)));
+  return Error(Code::kNotFound,
+               fmt::format("The {} {} does not exist at {}, or {} (the Hub does not say which){}",
+                           KindWord(call.repo), call.repo.id, at,
+                           has_token() ? "the token's account may not read it"
+                                       : "it is private and no token was given",
+                           RequestId(headers)))
+      .WithHint(has_token() ? "check the spelling and the token's rights"
+                            : "check the spelling, or name the secret with a Hugging Face token in "
+                              "auth.auth_secret_name");
 }
 
 Error HubClient::ErrorOf(const HubCall& call,

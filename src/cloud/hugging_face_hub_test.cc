@@ -220,13 +220,13 @@ TEST_F(HubClientTest, EveryErrorHasItsOwnMessageAndCode) {
        HubStep::kResolve,
        false,
        Code::kUnauthenticated,
-       "accept its licence at https://huggingface.co/o/r"},
+       "its licence is at https://huggingface.co/o/r"},
       {403,
        {{"X-Error-Code", "GatedRepo"}},
        HubStep::kResolve,
        true,
        Code::kPermissionDenied,
-       "accept its licence at https://huggingface.co/o/r"},
+       "its licence is at https://huggingface.co/o/r"},
       {403,
        {{"X-Error-Message", disabled}},
        HubStep::kResolve,
@@ -281,8 +281,12 @@ TEST_F(HubClientTest, EveryErrorHasItsOwnMessageAndCode) {
     const Error error = client.ErrorOf({row.step, {"models", "o/r"}, "v9", "f.bin"}, row.status,
                                        headers, "", clock_.Now());
     EXPECT_EQ(error.code(), row.code) << row.status << " " << error.message();
-    EXPECT_NE(error.message().find(row.says), std::string::npos) << error.message();
+    const std::string said = error.message() + "\n" + error.hint();
+    EXPECT_NE(said.find(row.says), std::string::npos) << said;
     EXPECT_NE(error.message().find("rid-1"), std::string::npos) << error.message();
+    const bool users = row.code == Code::kUnauthenticated || row.code == Code::kNotFound ||
+                       (row.code == Code::kPermissionDenied && row.status == 403);
+    EXPECT_EQ(error.hint().empty(), !users) << said;  // what the user can do about it
     if (row.headers.Has("Retry-After")) {
       EXPECT_EQ(error.retry_after(), 5s);
     }

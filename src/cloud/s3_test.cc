@@ -313,7 +313,7 @@ TEST_F(S3ClientTest, ErrorsSayWhatToDo) {
       {412, "", Code::kFailedPrecondition, "listed"},
       {416, "", Code::kFailedPrecondition, "listed"},
       {503, "<Error><Code>SlowDown</Code></Error>", Code::kRateLimited, "slow"},
-      {500, "<html>", Code::kUnavailable, "later"},
+      {500, "<html>", Code::kUnavailable, "HTTP 500"},
       {405, "", Code::kNotFound, "deleted"},
   };
   for (const Case& c : cases) {
@@ -324,7 +324,8 @@ TEST_F(S3ClientTest, ErrorsSayWhatToDo) {
     const Status status = client_->GetRange(ctx_, "k", "e", {0, 5}, sink);
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().code(), c.code) << status.error().message();
-    EXPECT_NE(status.error().message().find(c.part), std::string::npos) << status.error().message();
+    const std::string said = status.error().message() + "\n" + status.error().hint();
+    EXPECT_NE(said.find(c.part), std::string::npos) << said;
     EXPECT_EQ(transport_->requests().back().headers.Get("If-Match"), "\"e\"");
   }
 }

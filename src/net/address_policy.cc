@@ -181,8 +181,8 @@ Status AddressPolicy::Check(std::string_view host, std::string_view address) con
   if (why == nullptr) return {};
   return Error(Code::kPermissionDenied, "refused to connect to " + std::string(host) + ": " +
                                             std::string(address) + " is " + why)
-      .WithHint("If this is meant, the operator can add " + std::string(host) + " or " +
-                std::string(address) + " to the allowed hosts.");
+      .WithHint("if this is meant, the operator allows it with --allow-private " +
+                std::string(host) + " (BDN_ALLOW_PRIVATE)");
 }
 
 Status AddressPolicy::CheckLiteral(std::string_view host) const {

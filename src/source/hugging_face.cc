@@ -97,8 +97,8 @@ Result<Pin> HuggingFaceSource::Resolve(const Context& ctx) {
              }));
   if (info.disabled) {
     return Error(Code::kPermissionDenied,
-                 fmt::format("The Hub has disabled {}; see {}, and use another source",
-                             IdentityOf(asked_), hub_.endpoint().PageOf(asked_)));
+                 fmt::format("The Hub has disabled {}", IdentityOf(asked_)))
+        .WithHint(fmt::format("see {}, and use another source", hub_.endpoint().PageOf(asked_)));
   }
   if (cloud::IsCommitSha(revision_) && info.sha != revision_) {
     return Error(Code::kFailedPrecondition,

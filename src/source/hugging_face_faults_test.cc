@@ -407,7 +407,7 @@ TEST_F(HuggingFaceFaults, FourDifferentMessagesAndNoRetries) {
       {401, "X-Error-Code", "RepoNotFound", Code::kNotFound, "no token was given"},
       {401, "X-Error-Message", "Invalid credentials in Authorization header",
        Code::kUnauthenticated, "does not accept the Hugging Face token"},
-      {403, "X-Error-Code", "GatedRepo", Code::kPermissionDenied, "accept its licence at"},
+      {403, "X-Error-Code", "GatedRepo", Code::kPermissionDenied, "its licence is at"},
       {403, "X-Error-Message", "Access to this resource is disabled.", Code::kPermissionDenied,
        "disabled"}};
   for (const auto& row : rows) {

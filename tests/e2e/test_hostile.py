@@ -139,9 +139,23 @@ def test_a_damaged_object_is_never_mounted(start, small_model, work, location):
     assert list((node.data / "cache" / "trees").iterdir()) == []
 
 
-def test_the_listings_of_others_do_not_make_private_addresses_reachable(start, work, location):
+@pytest.mark.parametrize("host, address, kind", [
+    ("127.0.0.1", "127.0.0.1", "loopback"),
+    ("0x7f000001", "127.0.0.1", "loopback"),
+    ("169.254.169.254", "169.254.169.254", "link-local"),
+    ("10.1.2.3", "10.1.2.3", "private"),
+    ("[::1]", "::1", "loopback"),
+])
+def test_a_source_at_a_private_address_is_refused_without_a_connection(
+        start, work, location, host, address, kind):
     node = start.node()
     done = node.bdn("push", write_config(
-        work / "m", [{"source": "https://127.0.0.1:1/x", "mount_location": str(location)}],
+        work / "m", [{"source": f"https://{host}:1/x", "mount_location": str(location)}],
         model_name="m"), "--wait")
-    assert done.code != 0, done
+    assert done.code == 1, done
+    error = node.get("/v1/deployments")["deployments"][0]["error"]
+    assert error["code"] == "permission_denied"
+    host = host.strip("[]")
+    assert f"refused to connect to {host}: {address} is a {kind} address" in error["message"]
+    assert error["hint"] == (
+        f"if this is meant, the operator allows it with --allow-private {host} (BDN_ALLOW_PRIVATE)")

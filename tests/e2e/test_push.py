@@ -138,7 +138,7 @@ def test_an_unknown_repository_fails_the_deployment(start, small_model, work, lo
     node = start.node(hub.url)
     _, error = failed_push(node, config_for(work, location, "hf://acme/nothing"))
     assert "acme/nothing does not exist" in error["message"]
-    assert "check the spelling" in error["message"]
+    assert "check the spelling" in error["hint"]
     assert error["code"] == "not_found"
 
 
@@ -147,7 +147,7 @@ def test_an_unknown_revision_fails_the_deployment(start, small_model, work, loca
     node = start.node(hub.url)
     _, error = failed_push(node, config_for(work, location, f"hf://{REPO}@no-such-branch"))
     assert "no revision 'no-such-branch'" in error["message"]
-    assert "name a branch, a tag or a full commit SHA" in error["message"]
+    assert "name a branch, a tag or a full commit SHA" in error["hint"]
 
 
 def test_a_gated_repository_without_a_token_fails_and_says_where_to_ask(
@@ -157,7 +157,7 @@ def test_a_gated_repository_without_a_token_fails_and_says_where_to_ask(
     _, error = failed_push(node, config_for(work, location))
     assert error["code"] == "unauthenticated"
     assert f"{REPO} is gated" in error["message"]
-    assert f"{hub.url}/{REPO}" in error["message"] and "auth_secret_name" in error["message"]
+    assert f"{hub.url}/{REPO}" in error["message"] and "auth_secret_name" in error["hint"]
 
 
 def test_a_wrong_token_fails_and_a_right_one_then_works(start, small_model, work, location):

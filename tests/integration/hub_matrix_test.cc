@@ -411,7 +411,7 @@ TEST_F(HubMatrix, FourDifferentRefusalsAndNoRetries) {
   ExpectResolveFails(Code::kUnauthenticated, "does not accept the Hugging Face token");
   ASSERT_TRUE(hub_->Change("models", "owner/name", [](auto& r) { r.gated = true; }));
   source_ = MakeSource("hf_other");
-  ExpectReadFails({0, 5}, Code::kPermissionDenied, "accept its licence at");
+  ExpectReadFails({0, 5}, Code::kPermissionDenied, "its licence is at");
   source_ = MakeSource(std::nullopt);
   ExpectReadFails({0, 5}, Code::kUnauthenticated, "gated");
   ASSERT_TRUE(hub_->Change("models", "owner/name", [](auto& r) { r.disabled = true; }));

@@ -26,10 +26,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string head = "# head\nzz_head: [1,  2] # x\n";
   const std::string tail = "zz_tail: 'y'  # z\n";
   const std::string middle = std::string(text) + (text.ends_with('\n') ? "" : "\n");
-  const auto framed = Migrate(head + middle + tail, {});
-  if (framed.outcome == MigrateOutcome::kMigrated) {
-    BDN_CHECK(framed.text.starts_with(head));
-    BDN_CHECK(framed.text.ends_with(tail));
+  for (const bool rewrite : {false, true}) {
+    const auto framed = Migrate(head + middle + tail, {}, {.rewrite_patterns = rewrite});
+    if (framed.outcome == MigrateOutcome::kMigrated) {
+      BDN_CHECK(framed.text.starts_with(head));
+      BDN_CHECK(framed.text.ends_with(tail));
+      BDN_CHECK(bdn::model::ParseConfig(framed.text).errors.empty());
+    }
   }
   return 0;
 }

@@ -111,16 +111,18 @@ class ItemReader {
       auto offer = RewritePattern(pattern.text, weight.volume);
       if (offer.size() == 1 && offer[0] == pattern.text) continue;
       const bool gains = offer.size() == 1 && offer[0] == "*/" + pattern.text;
-      Warn(pattern, gains
-                        ? fmt::format("the pattern '{}' now selects at the top level as well, "
-                                      "where it used to select nothing; to keep that, write '{}'",
-                                      pattern.text, offer[0])
-                        : fmt::format("the pattern '{}' changes its meaning: `*` used to match "
-                                      "'/' and now matches within one directory only; {}",
-                                      pattern.text,
-                                      offer.empty() ? "compare with `bdn match --explain`"
-                                                    : "to select what it selected before, write " +
-                                                          QuotedList(offer)));
+      const std::string write =
+          offer.empty() ? "compare with `bdn match --explain`"
+                        : "to select what it selected before, write " + QuotedList(offer);
+      const bool star = pattern.text.find('*') != std::string::npos;
+      const std::string_view why =
+          star ? "`*` used to match '/' and now matches within one directory only"
+               : "`?`, `[` and `\\` used to be plain characters";
+      Warn(pattern, gains ? fmt::format("the pattern '{}' now selects at the top level as well, "
+                                        "where it used to select nothing; to keep that, write '{}'",
+                                        pattern.text, offer[0])
+                          : fmt::format("the pattern '{}' changes its meaning: {}; {}",
+                                        pattern.text, why, write));
       plan_.warnings.back().pattern = PatternChange{.source = weight.source,
                                                     .pattern = pattern.text,
                                                     .ignore = ignore,
@@ -362,10 +364,9 @@ void RewritePatterns(MigratePlan& plan) {
   for (MigrateWarning& warning : plan.warnings) {
     if (!warning.pattern || warning.pattern->offer.empty()) continue;
     warning.pattern->rewritten = true;
-    warning.message = fmt::format(
-        "the pattern '{}' is written as {}, which selects what it selected before: `*` used to "
-        "match '/'",
-        warning.pattern->pattern, QuotedList(warning.pattern->offer));
+    warning.message =
+        fmt::format("the pattern '{}' is written as {}, which selects what it selected before",
+                    warning.pattern->pattern, QuotedList(warning.pattern->offer));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -114,6 +115,154 @@ TEST(Migrate, GoldenFiles) {
       EXPECT_EQ(OutsideLines(text), OutsideLines(result.text));
     }
   }
+}
+
+// Every rule and every warning of docs/migrate.md, the golden file that shows it, and what that
+// file says. A golden file that no rule names is one too many.
+struct Rule {
+  const char* rule;
+  const char* golden;
+  const char* says;
+};
+constexpr Rule kRules[] = {
+    // Outcomes.
+    {"weights that are not empty: nothing to do", "already", "nothing to do: Config already uses"},
+    {"model_cache beside weights is said", "beside_weights", "stands beside weights"},
+    {"no old key, or empty ones: nothing to do", "nothing", "nothing to do: No model_cache or"},
+    {"not YAML: refused with line and column", "not_yaml", "problem "},
+    {"a key twice: refused", "twice", "a key is twice in the file"},
+    {"model_cache and hf_cache: refused", "both_old_keys", "both model_cache and hf_cache"},
+    {"items that are not valid: refused, all of them", "wrong_items", "problem 7:5: model_cache.2"},
+    {"use_volume must be a boolean", "wrong_items", "Input should be a valid boolean"},
+    {"an item must be a mapping", "wrong_items", "Input should be a valid dictionary"},
+    {"a prefix of another kind: refused", "wrong_items", "has the prefix of another kind"},
+    {"a revision has two characters or none", "escaping_folder", "at least 2 characters"},
+    {"a volume has a folder", "escaping_folder", "volume_folder: str"},
+    {"repo_id is not empty", "escaping_folder", "should have at least 1 character"},
+    {"repo_id is required", "escaping_folder", "model_cache.4.repo_id: Field required"},
+    {"kinds are those five, in lower case", "escaping_folder", "'azure' or 'r2'"},
+    {"http:// is not migrated", "plain_http", "not an https:// URL"},
+    {"what does not validate is refused", "duplicate_mounts", "Duplicate mount_location"},
+    {"an anchor that is used outside: refused", "anchor_used_outside", "undefined alias 'repo'"},
+    // What becomes what.
+    {"items in order, then external_data", "corpus_flow", "https://example.com/x"},
+    {"empty old keys go, weights: [] too", "corpus_empty_lists", "==========\nweights:\n"},
+    {"hf without a revision", "v1_hf", "- source: hf://"},
+    {"hf with a revision", "llm_volume", "@"},
+    {"kind s3; the prefix is not doubled", "corpus_every_cloud", "source: s3://acme-bucket/a/b\n"},
+    {"kind gcs", "corpus_every_cloud", "source: gs://acme-bucket/a\n"},
+    {"kind azure", "corpus_every_cloud", "source: azure://account/container/a\n"},
+    {"kind r2", "corpus_every_cloud", "source: r2://acct123.bucket/a\n"},
+    {"a volume's folder", "corpus_sharded_llm", "mount_location: /app/model_cache/llama-70b\n"},
+    {"an absolute folder", "corpus_flow_values", "mount_location: /models/one\n"},
+    {"a folder is joined, a '/' at its end goes", "diffusers", "/app/model_cache/sdxl/vae-fix\n"},
+    {"image, hf: owner and name", "corpus_flow_values", "/app/model_cache/acme_two\n"},
+    {"image, cloud: the first part", "corpus_cloud_image", "/app/model_cache/acme-weights\n"},
+    {"volume_folder without a volume is ignored", "corpus_empty_lists", "model_cache/acme_one\n"},
+    {"the secret, in an auth block", "corpus_sharded_llm",
+     "auth_method: CUSTOM_SECRET\n      auth_secret_name: hf_access_token_prod\n"},
+    {"the default secret", "corpus_folded_command", "auth_secret_name: hf_access_token\n"},
+    {"an empty secret: no auth", "corpus_vllm_server",
+     "mount_location: /app/model_cache/qwen\nmodel_metadata"},
+    {"patterns as they are", "corpus_sdxl_pipeline",
+     "ignore_patterns: [\"**/*.bin\", \"*.msgpack\","},
+    {"external_data", "external", "mount_location: /app/data/weights/model.onnx\n"},
+    {"an absolute local_data_path", "external", "mount_location: /labels.txt\n"},
+    {"local_data_path is joined", "corpus_every_cloud", "/app/data/deep/file.bin\n"},
+    {"hf_cache, use_volume may be missing", "hf_cache", "hf://"},
+    {"hf_cache with volumes", "corpus_folded_command", "/app/model_cache/whisper\n"},
+    // Warnings.
+    {"a model of the image moves", "v1_hf", "migrated. You may need to update model.py"},
+    {"code that names the model", "v1_hf", "no longer in the Hugging Face cache of the image"},
+    {"files of a cloud move", "corpus_cloud_image", "were at /app/model_cache/acme-weights/llm/v3"},
+    {"code that names a path that moved", "corpus_cloud_image", "tok/vocab.json is now"},
+    {"code that names a path without a mount", "corpus_sharded_llm",
+     "warning model/model.py:5: nothing is mounted at /app/model_cache/llama-8b/config.json"},
+    {"start_command that does so", "corpus_vllm_server",
+     "nothing is mounted at /app/model_cache/t"},
+    {"truss-transfer-cli, one line", "custom_server", "Without it: sh -c \"text-embeddings-router"},
+    {"truss-transfer-cli, literal", "corpus_vllm_server", "Without it: set -e\nexec vllm"},
+    {"truss-transfer-cli, folded", "corpus_folded_command", "/packages/*.whl; python /app/data"},
+    {"a pattern whose '*' matched '/'", "corpus_sharded_llm", "write '**/*.json'"},
+    {"a pattern that takes two", "corpus_sharded_llm", "write 'tokenizer*', 'tokenizer*/**'"},
+    {"a pattern that gains the top level", "corpus_sdxl_pipeline", "at the top level as well"},
+    {"a pattern whose '?' was plain", "corpus_crlf_non_ascii", "used to be plain characters"},
+    {"fnmatch knew sets", "corpus_cloud_image", "write '[a-c]*.bin', '[a-c]*/**/*.bin'"},
+    {"a pattern that takes too many", "many_stars", "compare with `bdn match --explain`"},
+    {"an empty allow list", "corpus_empty_lists", "the empty allow_patterns selected no file"},
+    {"hf_access_token where it cannot work, by default", "clouds",
+     "(the default) cannot work for gs"},
+    {"hf_access_token where it cannot work, written", "clouds", "cannot work for azure://"},
+    {"a revision of a cloud", "corpus_every_cloud", "the revision 'v2' is left out"},
+    {"a volume without a revision", "corpus_sharded_llm", "names no revision"},
+    {"an unknown key", "corpus_empty_lists", "'priority' has no equivalent"},
+    // Formatting.
+    {"comments above items stay above them", "comments", "#"},
+    {"every comment stays", "corpus_comments_everywhere", "# 24 beside the path"},
+    {"anchors are read, and stay", "corpus_anchors", "patterns: *weights}"},
+    {"anchors of scalars", "anchors", "TOKEN_NAME: *token"},
+    {"CRLF stays", "crlf", "\r\n"},
+    {"CRLF and text that is not ASCII", "corpus_crlf_non_ascii", "- \"modèle?.bin\"\r\n"},
+    {"a byte order mark", "bom_non_ascii", "\xef\xbb\xbf"},
+    {"tabs in strings and before comments", "corpus_tabs", "- 'c\td*'\n"},
+    {"tabs as escapes", "tabs", "\"tab\\there\""},
+    {"a file in flow style", "corpus_flow", "requirements: [onnxruntime==1.18.0],"},
+    {"flow on one line", "flow", "{"},
+    {"values in flow style", "corpus_flow_values", "requirements: [\n  torch,   # latest\n"},
+    {"JSON", "json", "\"weights\": ["},
+    {"JSON, the old key first", "json_first", "weights"},
+    {"indentation of the file", "indented", "weights:"},
+    {"'---' and '...'", "document_marks", "---"},
+    {"keys that stand apart", "two_keys_apart", "weights:"},
+};
+
+TEST(Migrate, EveryRuleHasAGoldenFileAndEveryGoldenFileARule) {
+  std::set<std::string> named;
+  for (const Rule& rule : kRules) {
+    auto path = kDirectory / rule.golden;
+    named.insert(rule.golden);
+    EXPECT_THAT(ReadFile(path.replace_extension(".expected")), HasSubstr(rule.says)) << rule.rule;
+  }
+  for (const auto& path : Configs()) EXPECT_TRUE(named.contains(path.stem())) << path;
+}
+
+// The same with the patterns rewritten: each selects what it selected before.
+TEST(Migrate, RewrittenPatternsKeepTheSelectionOfEveryGoldenFile) {
+  const std::vector<std::string> paths{"a.json",
+                                       "x/a.json",
+                                       "x/y/a.bin",
+                                       "config.json",
+                                       "b.safetensors",
+                                       "unet/b.safetensors",
+                                       "tokenizer.json",
+                                       "tokenizer/x/y",
+                                       "onnx/a/b",
+                                       "d1x.bin",
+                                       "scheduler/s/t.json",
+                                       "ab.bin",
+                                       "a/b.bin",
+                                       "vae/x/y",
+                                       "mod.bin"};
+  int rewritten = 0;
+  for (const auto& path : Configs()) {
+    SCOPED_TRACE(path.filename());
+    const std::string text = ReadFile(path);
+    const MigrateResult plain = Migrate(text, {});
+    MigrateResult result = Migrate(text, {}, {.rewrite_patterns = true});
+    ASSERT_EQ(plain.outcome, result.outcome);
+    if (result.outcome != MigrateOutcome::kMigrated) continue;
+    ExpectGood(text, result);
+    for (MigrateWarning& warning : result.warnings) {
+      if (!warning.pattern) continue;
+      EXPECT_EQ(warning.pattern->rewritten, !warning.pattern->offer.empty());
+      if (!warning.pattern->rewritten) continue;
+      ++rewritten;
+      CompareSelection(paths, *warning.pattern);
+      EXPECT_TRUE(warning.pattern->lost.empty()) << warning.pattern->pattern;
+      EXPECT_TRUE(warning.pattern->gained.empty()) << warning.pattern->pattern;
+    }
+  }
+  EXPECT_GT(rewritten, 25);
 }
 
 std::string Weights(const std::string& items) {

@@ -106,6 +106,7 @@ ExitCode Migrate(App& app, const MigrateOptions& options);
 struct SecretOptions {
   std::string name;
   std::string file = "-";
+  bool no_check = false;  // store whatever it is, byte for byte
 };
 ExitCode SecretSet(App& app, const SecretOptions& options);
 ExitCode SecretLs(App& app);

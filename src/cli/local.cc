@@ -85,10 +85,7 @@ ExitCode Ls(App& app, const LsOptions& options) {
     return true;
   });
   std::uint64_t total = 0;
-  for (const auto& file : files) {
-    total += file.size;
-    if (!file.problem.empty()) app.terminal.ShowWarning(file.path + " " + file.problem);
-  }
+  for (const auto& file : files) total += file.size;
   for (const auto& trap : patterns.TopLevelTraps(left)) app.terminal.ShowWarning(trap);
   if (app.json) {
     app.terminal.Out(LsJson(pin, files, listed, total));

@@ -262,8 +262,12 @@ void AddStoreCommands(CLI::App& app, CommandLine& line) {
   set->add_option("name", line.secret.name)->required();
   set->add_option("--file", line.secret.file, "File with the value; - is standard input")
       ->capture_default_str();
+  set->add_flag("--no-check", line.secret.no_check,
+                "Store the value byte for byte, whatever it looks like");
   AddClientOptions(set, line);
-  Example(set, "  bdn secret set hf_access_token < token.txt\n");
+  Example(set,
+          "  bdn secret set hf_access_token < token.txt\n"
+          "  bdn secret set s3_keys --file keys.json\n");
   set->callback([&line] { line.run = [&line](App& a) { return SecretSet(a, line.secret); }; });
   auto* list = secret->add_subcommand("ls", "List the names of secrets; values are never shown");
   AddJson(list, line);

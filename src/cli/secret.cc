@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/app.h"
+#include "source/secret_check.h"
 
 namespace bdn::cli {
 namespace {
@@ -14,15 +15,19 @@ ExitCode SecretSet(App& app, const SecretOptions& options) {
     app.terminal.Err("type the value, then Ctrl-D on a line of its own:\n");
   }
   BDN_ASSIGN(std::string value, ReadFileOrStdin(options.file, kSecretBytesMax));
-  // `echo token | bdn secret set` means the token, not the line end that echo adds.
-  if (value.ends_with('\n')) value.pop_back();
-  if (value.ends_with('\r')) value.pop_back();
+  std::string query = "?check=false";
+  if (!options.no_check) {
+    BDN_ASSIGN(source::CheckedSecret checked, source::CheckSecret(options.name, value));
+    for (const auto& note : checked.notes) app.terminal.ShowWarning(note);
+    value = std::move(checked.value);
+    query.clear();
+  }
   if (value.empty()) {
     return Error(Code::kInvalidArgument, "the value is empty; give it on standard input or --file");
   }
   BDN_ASSIGN(const Connection connection, Connect(app));
   BDN_TRY(connection.control->Call(app.ctx, "PUT",
-                                   "/v1/secrets/" + net::PercentEncode(options.name),
+                                   "/v1/secrets/" + net::PercentEncode(options.name) + query,
                                    std::move(value), "application/octet-stream"));
   app.terminal.Out("set " + options.name + "\n");
   return 0;

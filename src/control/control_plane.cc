@@ -8,6 +8,7 @@
 #include "mirror/spec.h"
 #include "model/manifest.h"
 #include "model/volume_ref.h"
+#include "source/secret_check.h"
 #include "store/ids.h"
 
 namespace bdn::control {
@@ -159,7 +160,19 @@ std::vector<std::string> ControlPlane::PushWarnings(const model::ConfigReport& r
   std::set<std::string> missing;
   for (const auto& weights : report.config->weights) {
     const std::string& name = weights.auth.auth_secret_name;
-    if (!name.empty() && !vault_.Get(options_.org, name)) missing.insert(name);
+    std::optional<std::string> secret;
+    if (!name.empty()) {
+      if (auto value = vault_.Get(options_.org, name)) {
+        secret = *std::move(value);
+      } else {
+        missing.insert(name);
+      }
+    }
+    if (const auto problem = source::CredentialProblem(weights, secret)) {
+      warnings.push_back(fmt::format("{} will not be mirrored: {}{}{}", weights.source,
+                                     secret ? "secret '" + name + "': " : "", problem->message(),
+                                     problem->hint().empty() ? "" : ". " + problem->hint()));
+    }
   }
   for (const auto& name : missing) {
     warnings.push_back(
@@ -264,7 +277,8 @@ Result<api::RunBody> ControlPlane::Run(const std::string& id, bool with_secrets)
   return body;
 }
 
-Status ControlPlane::SetSecret(const std::string& name, std::string_view value) {
+Status ControlPlane::SetSecret(const std::string& name, std::string_view value, bool check) {
+  if (check) BDN_TRY(source::CheckSecret(name, value));
   return vault_.Set(options_.org, name, value);
 }
 

@@ -49,7 +49,9 @@ class ControlPlane {
   // reason). `with_secrets`: the values of the config's secrets, for a node's own key.
   Result<api::RunBody> Run(const std::string& id, bool with_secrets);
 
-  Status SetSecret(const std::string& name, std::string_view value);
+  // With `check`, a value that is plainly meant for a provider and cannot be used is
+  // kInvalidArgument (source::CheckSecret).
+  Status SetSecret(const std::string& name, std::string_view value, bool check = true);
   Status DeleteSecret(const std::string& name);
   Result<std::vector<api::SecretBody>> ListSecrets();
 

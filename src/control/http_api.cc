@@ -177,7 +177,8 @@ void AddSecrets(net::Router& router, const HttpApiDeps& deps) {
   router.Add("PUT", "/v1/secrets/{name}",
              [&control](ServerRequest& rq, ServerResponse& rs) -> Status {
                BDN_ASSIGN(const std::string value, rq.Body(kSecretBytesMax));
-               BDN_TRY(control.SetSecret(Param(rq, "name"), value));
+               const bool check = rq.query_param("check").value_or("true") != "false";
+               BDN_TRY(control.SetSecret(Param(rq, "name"), value, check));
                return rs.Send(204, {}, "");
              });
   router.Add("DELETE", "/v1/secrets/{name}",

@@ -1,0 +1,197 @@
+#include "source/secret_check.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <boost/json/object.hpp>
+#include <fmt/format.h>
+
+#include "cloud/azure_secret.h"
+#include "cloud/hugging_face_hub.h"
+#include "cloud/s3.h"
+#include "codec/json.h"
+
+namespace bdn::source {
+namespace {
+
+constexpr std::size_t kCheckedSecretBytesMax = 64 * 1024;
+
+enum class Look : std::uint8_t { kOther, kS3, kGoogle, kAzure };
+
+std::string_view WithoutBlanks(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const auto begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+}
+
+std::string LowerLetters(std::string_view name) {
+  std::string letters;
+  for (const char c : name) {
+    if (c >= 'A' && c <= 'Z') letters += static_cast<char>(c - 'A' + 'a');
+    if (c >= 'a' && c <= 'z') letters += c;
+  }
+  return letters;
+}
+
+bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> all) {
+  return std::find(all.begin(), all.end(), text) != all.end();
+}
+
+// By one name that nothing else has: a model's own JSON must not be taken for a provider's.
+Look LookOfName(std::string_view name) {
+  const std::string letters = LowerLetters(name);
+  if (IsOneOf(letters, {"awsaccesskeyid", "awssecretaccesskey", "accesskeyid", "secretaccesskey",
+                        "awssessiontoken", "rjurisdiction"})) {
+    return Look::kS3;
+  }
+  if (letters.starts_with("azure") ||
+      IsOneOf(letters, {"accountkey", "sastoken", "storageaccountkey"})) {
+    return Look::kAzure;
+  }
+  if (IsOneOf(letters, {"clientemail", "privatekeyid", "clientxcerturl"})) return Look::kGoogle;
+  return Look::kOther;
+}
+
+Look LookOfJson(const boost::json::object& object) {
+  const auto* type = object.if_contains("type");
+  if (type != nullptr && type->is_string() && type->get_string() == "service_account") {
+    return Look::kGoogle;
+  }
+  for (const auto& member : object) {
+    if (const Look look = LookOfName(member.key()); look != Look::kOther) return look;
+  }
+  return Look::kOther;
+}
+
+bool LooksLikeAzureText(std::string_view text) {
+  const auto has = [&](std::string_view part) { return text.find(part) != text.npos; };
+  return has("AccountKey=") || has("SharedAccessSignature=") || (has("sig=") && has("sv="));
+}
+
+Status CheckAs(Look look, std::string_view text, std::vector<std::string>& notes) {
+  if (look == Look::kS3) {
+    BDN_ASSIGN(auto secret, cloud::ParseS3Secret(text));
+    std::move(secret.warnings.begin(), secret.warnings.end(), std::back_inserter(notes));
+  } else if (look == Look::kAzure) {
+    BDN_ASSIGN(const auto secret, cloud::ParseAzureSecret(text));
+    if (const auto ends = cloud::AzureSasExpiry(secret.sas)) {
+      notes.push_back("the SAS token ends at " + FormatRfc3339(*ends));
+    }
+  }
+  return {};
+}
+
+Status CheckJsonSecret(std::string_view text, std::vector<std::string>& notes) {
+  const auto value = codec::ParseJson(text, {.bytes_max = kCheckedSecretBytesMax});
+  if (value) {
+    return value->is_object() ? CheckAs(LookOfJson(value->get_object()), text, notes) : Status();
+  }
+  notes.push_back("the value begins like JSON and cannot be read as such (" +
+                  value.error().message() + "); it is stored as it is");
+  for (const std::string_view mark :
+       {"aws_access_key_id", "aws_secret_access_key", "service_account", "private_key", "azure_"}) {
+    if (text.find(mark) == std::string_view::npos) continue;
+    return Error(Code::kInvalidArgument, fmt::format("the value has '{}' in it and is no JSON: {}",
+                                                     mark, value.error().message()));
+  }
+  return {};
+}
+
+void NoteAboutTokens(std::string_view name,
+                     std::string_view token,
+                     std::vector<std::string>& notes) {
+  const std::string letters = LowerLetters(name);
+  const bool for_hub = letters.starts_with("hf") || letters.find("hugging") != std::string::npos;
+  if (for_hub && !token.starts_with("hf_")) {
+    notes.emplace_back("tokens of Hugging Face begin with hf_, and this one does not");
+  }
+  if (for_hub && token.find_first_of(" \t\r\n") != std::string_view::npos) {
+    notes.emplace_back("a token of Hugging Face has no blanks or line ends in it");
+  }
+  if (token.size() == 20 && (token.starts_with("AKIA") || token.starts_with("ASIA"))) {
+    notes.emplace_back(
+        "this looks like the id of an AWS key alone; s3:// sources take JSON with "
+        "aws_access_key_id and aws_secret_access_key");
+  }
+}
+
+Error NoSecret(std::string hint) {
+  return Error(Code::kInvalidArgument, "secret_id is required").WithHint(std::move(hint));
+}
+
+}  // namespace
+
+Result<CheckedSecret> CheckSecret(std::string_view name, std::string_view value) {
+  CheckedSecret checked;
+  const std::string_view trimmed = WithoutBlanks(value);
+  const bool one_line = trimmed.find('\n') == std::string_view::npos;
+  const bool json = trimmed.starts_with('{');
+  if (!one_line && !json) {
+    checked.value = value;
+    if (checked.value.ends_with('\n')) checked.value.pop_back();
+    if (checked.value.ends_with('\r')) checked.value.pop_back();
+    return checked;
+  }
+  if (trimmed.empty()) return Error(Code::kInvalidArgument, "the value of the secret is empty");
+  checked.value = trimmed;
+  // One line end at the end is what `echo` adds: nothing to talk about.
+  std::string_view end = value.substr(value.find(trimmed) + trimmed.size());
+  if (value.front() != trimmed.front() || !IsOneOf(end, {"", "\n", "\r\n"})) {
+    checked.notes.emplace_back("blanks around the value were cut");
+  }
+  if (json) {
+    BDN_TRY(CheckJsonSecret(trimmed, checked.notes));
+  } else if (LooksLikeAzureText(trimmed)) {
+    BDN_TRY(CheckAs(Look::kAzure, trimmed, checked.notes));
+  } else {
+    NoteAboutTokens(name, trimmed, checked.notes);
+  }
+  return checked;
+}
+
+std::optional<Error> CredentialProblem(const model::WeightsSource& weights,
+                                       const std::optional<std::string>& secret) {
+  const model::WeightsAuth& auth = weights.auth;
+  const bool oidc =
+      auth.method == model::AuthMethod::kAwsOidc || auth.method == model::AuthMethod::kGcpOidc;
+  // A secret that is named and not set is another sentence, with the command that sets it.
+  const bool named = !auth.auth_secret_name.empty();
+  switch (weights.uri.scheme) {
+    case model::Scheme::kS3:
+    case model::Scheme::kR2:
+    case model::Scheme::kCw:
+      if (auth.method == model::AuthMethod::kAwsOidc) return std::nullopt;
+      if (!secret)
+        return named ? std::nullopt
+                     : std::optional(NoSecret("Name a secret with S3 credentials in the "
+                                              "source's auth section"));
+      if (const auto parsed = cloud::ParseS3Secret(*secret); !parsed) return parsed.error();
+      return std::nullopt;
+    case model::Scheme::kAzure:
+      if (!secret)
+        return named ? std::nullopt
+                     : std::optional(NoSecret("Name a secret with Azure credentials in the "
+                                              "source's auth section"));
+      if (const auto parsed = cloud::ParseAzureSecret(*secret); !parsed) return parsed.error();
+      return std::nullopt;
+    case model::Scheme::kGs:
+      if (secret || named || oidc) return std::nullopt;
+      return Error(Code::kInvalidArgument,
+                   "no credentials configured: need either OIDC config or secret_id")
+          .WithHint(
+              "Name a secret with a service account's key, or use GCP_OIDC, in the source's "
+              "auth section");
+    case model::Scheme::kHf:
+      if (!secret) return std::nullopt;
+      if (const auto parsed = cloud::ParseHubToken(*secret); !parsed) return parsed.error();
+      return std::nullopt;
+    case model::Scheme::kBt:
+    case model::Scheme::kHttps:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+}  // namespace bdn::source

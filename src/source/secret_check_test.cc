@@ -1,0 +1,101 @@
+#include "source/secret_check.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace bdn::source {
+namespace {
+
+std::string NotesOf(std::string_view name, std::string_view value) {
+  const auto checked = CheckSecret(name, value);
+  if (!checked) return "error: " + checked.error().message() + " | " + checked.error().hint();
+  std::string notes;
+  for (const auto& note : checked->notes) notes += note + "|";
+  return notes;
+}
+
+std::string ValueOf(std::string_view value) {
+  const auto checked = CheckSecret("x", value);
+  return checked ? checked->value : "error: " + checked.error().message();
+}
+
+TEST(CheckSecret, CutsBlanksAroundTokensAndSaysSo) {
+  EXPECT_EQ(ValueOf("hf_abc\n"), "hf_abc");
+  EXPECT_EQ(NotesOf("hf", "hf_abc\n"), "") << "the line end of echo is nothing to talk about";
+  EXPECT_EQ(ValueOf("  hf_abc \r\n\n"), "hf_abc");
+  EXPECT_EQ(NotesOf("hf", " hf_abc"), "blanks around the value were cut|");
+  EXPECT_EQ(ValueOf(" \n"), "error: the value of the secret is empty");
+}
+
+TEST(CheckSecret, LeavesTextsOfSeveralLinesAlone) {
+  EXPECT_EQ(ValueOf("-----BEGIN KEY-----\n ab \n-----END KEY-----\n"),
+            "-----BEGIN KEY-----\n ab \n-----END KEY-----");
+}
+
+TEST(CheckSecret, KnowsTokensThatAreForAnotherPlace) {
+  EXPECT_NE(NotesOf("hf_access_token", "sk-abc").find("begin with hf_"), std::string::npos);
+  EXPECT_NE(NotesOf("huggingface", "hf_a b").find("no blanks"), std::string::npos);
+  EXPECT_NE(NotesOf("s3", "AKIAIOSFODNN7EXAMPLE").find("id of an AWS key alone"),
+            std::string::npos);
+  EXPECT_EQ(NotesOf("anything", "sk-abc"), "");
+}
+
+TEST(CheckSecret, SaysAtOnceThatANameIsWrong) {
+  const std::string s3 = NotesOf("s3", R"({"access_key_id": "AK", "secret_access_key": "hush"})");
+  EXPECT_TRUE(s3.starts_with(
+      "error: aws_access_key_id and aws_secret_access_key are required in S3 credentials"))
+      << s3;
+  EXPECT_NE(s3.find("'access_key_id' must be named aws_access_key_id"), std::string::npos) << s3;
+  EXPECT_EQ(s3.find("hush"), std::string::npos);
+  EXPECT_TRUE(NotesOf("a", R"({"sas_token": "sv=1&sig=hush"})")
+                  .starts_with("error: azure_account_key, azure_sas_token, or azure_tenant_id"));
+  EXPECT_TRUE(NotesOf("a", "AccountName=acme;AccountKey=no!").starts_with("error: Azure cred"));
+  EXPECT_TRUE(NotesOf("a", "{\"aws_access_key_id\": \"AK\",}").starts_with("error: the value has"));
+}
+
+TEST(CheckSecret, TakesWhatIsRight) {
+  EXPECT_EQ(NotesOf("s3", R"({"aws_access_key_id": "AK", "aws_secret_access_key": "SK"})"), "");
+  EXPECT_NE(NotesOf("s3", R"({"aws_access_key_id": "AK", "aws_secret_access_key": "SK", "x": 1})")
+                .find("key 'x', which is not used"),
+            std::string::npos);
+  EXPECT_EQ(NotesOf("a", "?sv=2021-12-02&sp=rl&se=2099-01-01T00:00:00Z&sig=abc"),
+            "the SAS token ends at 2099-01-01T00:00:00Z|");
+}
+
+TEST(CheckSecret, DoesNotMeddleWithAModelsOwnSecrets) {
+  EXPECT_EQ(NotesOf("mine", R"({"token": "a", "access": {"key": 1}})"), "");
+  EXPECT_EQ(NotesOf("mine", R"(["a"])"), "");
+  EXPECT_NE(NotesOf("mine", "{mustache}").find("stored as it is"), std::string::npos);
+}
+
+std::string ProblemWith(const std::string& source,
+                        model::WeightsAuth auth = {},
+                        const std::optional<std::string>& secret = std::nullopt) {
+  model::WeightsSource weights;
+  weights.source = source;
+  weights.uri = *model::ParseSourceUri(source);
+  weights.auth = std::move(auth);
+  const auto problem = CredentialProblem(weights, secret);
+  return problem ? problem->message() : "";
+}
+
+TEST(CredentialProblem, SaysTheDocumentedSentences) {
+  for (const char* source :
+       {"s3://bucket/w", "r2://acc.bucket/w", "cw://bucket/w", "azure://acme/models/w"}) {
+    EXPECT_EQ(ProblemWith(source), "secret_id is required") << source;
+    EXPECT_EQ(ProblemWith(source, {.auth_secret_name = "not-set"}), "") << source;
+  }
+  EXPECT_EQ(ProblemWith("gs://bucket/w"),
+            "no credentials configured: need either OIDC config or secret_id");
+  EXPECT_EQ(ProblemWith("s3://bucket/w", {.auth_secret_name = "n"}, "hf_token"),
+            "aws_access_key_id and aws_secret_access_key are required in S3 credentials");
+  EXPECT_EQ(ProblemWith("s3://bucket/w", {.method = model::AuthMethod::kAwsOidc}), "");
+  EXPECT_EQ(ProblemWith("gs://bucket/w", {.method = model::AuthMethod::kGcpOidc}), "");
+  EXPECT_EQ(ProblemWith("hf://owner/repo"), "");
+  EXPECT_EQ(ProblemWith("https://host/file"), "");
+  EXPECT_NE(ProblemWith("azure://acme/models", {.auth_secret_name = "n"}, "{}"), "");
+}
+
+}  // namespace
+}  // namespace bdn::source

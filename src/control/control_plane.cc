@@ -160,18 +160,14 @@ std::vector<std::string> ControlPlane::PushWarnings(const model::ConfigReport& r
   std::set<std::string> missing;
   for (const auto& weights : report.config->weights) {
     const std::string& name = weights.auth.auth_secret_name;
-    std::optional<std::string> secret;
-    if (!name.empty()) {
-      if (auto value = vault_.Get(options_.org, name)) {
-        secret = *std::move(value);
-      } else {
-        missing.insert(name);
-      }
-    }
-    if (const auto problem = source::CredentialProblem(weights, secret)) {
-      warnings.push_back(fmt::format("{} will not be mirrored: {}{}{}", weights.source,
-                                     secret ? "secret '" + name + "': " : "", problem->message(),
-                                     problem->hint().empty() ? "" : ". " + problem->hint()));
+    if (name.empty()) continue;
+    const auto secret = vault_.Get(options_.org, name);
+    if (!secret) {
+      missing.insert(name);
+    } else if (const auto problem = source::SecretProblem(weights.uri.scheme, *secret)) {
+      warnings.push_back(fmt::format("{} will not be mirrored: secret '{}': {}{}{}", weights.source,
+                                     name, problem->message(), problem->hint().empty() ? "" : ". ",
+                                     problem->hint()));
     }
   }
   for (const auto& name : missing) {

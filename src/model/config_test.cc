@@ -247,6 +247,8 @@ TEST(Config, WarnsOfWhatIsLikelyToFailLater) {
                                     "but not model.safetensors.index.json and tokenizer.json")));
   EXPECT_THAT(warnings(Item("allow_patterns: ['*.safetensors', '*.json']")), IsEmpty());
   EXPECT_THAT(warnings(Item("allow_patterns: ['*.bin', 'config.json']")), IsEmpty());
+  EXPECT_THAT(warnings("weights: [{source: 'azure://a/b/p', mount_location: /m}]"),
+              ElementsAre(HasSubstr("weights.0: secret_id is required")));
   EXPECT_THAT(warnings("weights: [{source: 's3://b/p', mount_location: /m}]"),
               ElementsAre(HasSubstr("weights.0: secret_id is required")));
   EXPECT_THAT(

@@ -313,7 +313,8 @@ void WarnOfMissingCredentials(const YamlNode& item,
                               const WeightsSource& weights) {
   if (weights.auth.method != AuthMethod::kNone || item.Find("source") == nullptr) return;
   const Scheme scheme = weights.uri.scheme;
-  if (scheme == Scheme::kS3 || scheme == Scheme::kR2) {
+  if (scheme == Scheme::kS3 || scheme == Scheme::kR2 || scheme == Scheme::kCw ||
+      scheme == Scheme::kAzure) {
     findings.Warning(loc, item,
                      fmt::format("secret_id is required: mirroring from {}:// fails without auth",
                                  SchemeName(scheme)));

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cloud/azure_secret.h"
+#include "cloud/google_auth.h"
 #include "cloud/hugging_face_hub.h"
 #include "cloud/s3.h"
 #include "codec/json.h"
@@ -74,6 +75,8 @@ Status CheckAs(Look look, std::string_view text, std::vector<std::string>& notes
   if (look == Look::kS3) {
     BDN_ASSIGN(auto secret, cloud::ParseS3Secret(text));
     std::move(secret.warnings.begin(), secret.warnings.end(), std::back_inserter(notes));
+  } else if (look == Look::kGoogle) {
+    BDN_TRY(cloud::ParseGcpSecret(text));
   } else if (look == Look::kAzure) {
     BDN_ASSIGN(const auto secret, cloud::ParseAzureSecret(text));
     if (const auto ends = cloud::AzureSasExpiry(secret.sas)) {
@@ -117,8 +120,10 @@ void NoteAboutTokens(std::string_view name,
   }
 }
 
-Error NoSecret(std::string hint) {
-  return Error(Code::kInvalidArgument, "secret_id is required").WithHint(std::move(hint));
+template <class T>
+std::optional<Error> ProblemOfParsing(const Result<T>& parsed) {
+  if (parsed) return std::nullopt;
+  return parsed.error();
 }
 
 }  // namespace
@@ -151,45 +156,21 @@ Result<CheckedSecret> CheckSecret(std::string_view name, std::string_view value)
   return checked;
 }
 
-std::optional<Error> CredentialProblem(const model::WeightsSource& weights,
-                                       const std::optional<std::string>& secret) {
-  const model::WeightsAuth& auth = weights.auth;
-  const bool oidc =
-      auth.method == model::AuthMethod::kAwsOidc || auth.method == model::AuthMethod::kGcpOidc;
-  // A secret that is named and not set is another sentence, with the command that sets it.
-  const bool named = !auth.auth_secret_name.empty();
-  switch (weights.uri.scheme) {
+std::optional<Error> SecretProblem(model::Scheme scheme, const std::string& secret) {
+  switch (scheme) {
     case model::Scheme::kS3:
     case model::Scheme::kR2:
     case model::Scheme::kCw:
-      if (auth.method == model::AuthMethod::kAwsOidc) return std::nullopt;
-      if (!secret)
-        return named ? std::nullopt
-                     : std::optional(NoSecret("Name a secret with S3 credentials in the "
-                                              "source's auth section"));
-      if (const auto parsed = cloud::ParseS3Secret(*secret); !parsed) return parsed.error();
-      return std::nullopt;
+      return ProblemOfParsing(cloud::ParseS3Secret(secret));
     case model::Scheme::kAzure:
-      if (!secret)
-        return named ? std::nullopt
-                     : std::optional(NoSecret("Name a secret with Azure credentials in the "
-                                              "source's auth section"));
-      if (const auto parsed = cloud::ParseAzureSecret(*secret); !parsed) return parsed.error();
-      return std::nullopt;
-    case model::Scheme::kGs:
-      if (secret || named || oidc) return std::nullopt;
-      return Error(Code::kInvalidArgument,
-                   "no credentials configured: need either OIDC config or secret_id")
-          .WithHint(
-              "Name a secret with a service account's key, or use GCP_OIDC, in the source's "
-              "auth section");
+      return ProblemOfParsing(cloud::ParseAzureSecret(secret));
     case model::Scheme::kHf:
-      if (!secret) return std::nullopt;
-      if (const auto parsed = cloud::ParseHubToken(*secret); !parsed) return parsed.error();
-      return std::nullopt;
+      return ProblemOfParsing(cloud::ParseHubToken(secret));
+    // gs:// may have an operator's own token address, which only the operator's process knows.
+    case model::Scheme::kGs:
     case model::Scheme::kBt:
     case model::Scheme::kHttps:
-      return std::nullopt;
+      break;
   }
   return std::nullopt;
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "model/config.h"
+#include "model/source_uri.h"
 
 namespace bdn::source {
 
@@ -23,9 +23,8 @@ struct CheckedSecret {
 // Errors: kInvalidArgument from the provider's parser, with the names that are right.
 Result<CheckedSecret> CheckSecret(std::string_view name, std::string_view value);
 
-// What will fail when this source is mirrored with `secret` (nullopt: none is named, or it is not
-// set), as far as that can be said without asking anybody. The documented sentences, word for word.
-std::optional<Error> CredentialProblem(const model::WeightsSource& weights,
-                                       const std::optional<std::string>& secret);
+// Why sources of this scheme cannot use `secret`, as far as that can be said without asking
+// anybody; nothing when they can.
+std::optional<Error> SecretProblem(model::Scheme scheme, const std::string& secret);
 
 }  // namespace bdn::source

@@ -50,6 +50,8 @@ TEST(CheckSecret, SaysAtOnceThatANameIsWrong) {
   EXPECT_EQ(s3.find("hush"), std::string::npos);
   EXPECT_TRUE(NotesOf("a", R"({"sas_token": "sv=1&sig=hush"})")
                   .starts_with("error: azure_account_key, azure_sas_token, or azure_tenant_id"));
+  EXPECT_TRUE(
+      NotesOf("g", R"({"type": "service_account", "private_key": "hush"})").starts_with("error: "));
   EXPECT_TRUE(NotesOf("a", "AccountName=acme;AccountKey=no!").starts_with("error: Azure cred"));
   EXPECT_TRUE(NotesOf("a", "{\"aws_access_key_id\": \"AK\",}").starts_with("error: the value has"));
 }
@@ -69,32 +71,19 @@ TEST(CheckSecret, DoesNotMeddleWithAModelsOwnSecrets) {
   EXPECT_NE(NotesOf("mine", "{mustache}").find("stored as it is"), std::string::npos);
 }
 
-std::string ProblemWith(const std::string& source,
-                        model::WeightsAuth auth = {},
-                        const std::optional<std::string>& secret = std::nullopt) {
-  model::WeightsSource weights;
-  weights.source = source;
-  weights.uri = *model::ParseSourceUri(source);
-  weights.auth = std::move(auth);
-  const auto problem = CredentialProblem(weights, secret);
-  return problem ? problem->message() : "";
-}
-
-TEST(CredentialProblem, SaysTheDocumentedSentences) {
-  for (const char* source :
-       {"s3://bucket/w", "r2://acc.bucket/w", "cw://bucket/w", "azure://acme/models/w"}) {
-    EXPECT_EQ(ProblemWith(source), "secret_id is required") << source;
-    EXPECT_EQ(ProblemWith(source, {.auth_secret_name = "not-set"}), "") << source;
+TEST(SecretProblem, SaysTheDocumentedSentences) {
+  const auto problem = [](model::Scheme scheme, const std::string& secret) {
+    const auto found = SecretProblem(scheme, secret);
+    return found ? found->message() : "";
+  };
+  for (const auto scheme : {model::Scheme::kS3, model::Scheme::kR2, model::Scheme::kCw}) {
+    EXPECT_EQ(problem(scheme, "hf_token"),
+              "aws_access_key_id and aws_secret_access_key are required in S3 credentials");
   }
-  EXPECT_EQ(ProblemWith("gs://bucket/w"),
-            "no credentials configured: need either OIDC config or secret_id");
-  EXPECT_EQ(ProblemWith("s3://bucket/w", {.auth_secret_name = "n"}, "hf_token"),
-            "aws_access_key_id and aws_secret_access_key are required in S3 credentials");
-  EXPECT_EQ(ProblemWith("s3://bucket/w", {.method = model::AuthMethod::kAwsOidc}), "");
-  EXPECT_EQ(ProblemWith("gs://bucket/w", {.method = model::AuthMethod::kGcpOidc}), "");
-  EXPECT_EQ(ProblemWith("hf://owner/repo"), "");
-  EXPECT_EQ(ProblemWith("https://host/file"), "");
-  EXPECT_NE(ProblemWith("azure://acme/models", {.auth_secret_name = "n"}, "{}"), "");
+  EXPECT_NE(problem(model::Scheme::kAzure, "{}"), "");
+  EXPECT_EQ(problem(model::Scheme::kAzure, "sv=1&sig=a"), "");
+  EXPECT_EQ(problem(model::Scheme::kHf, "hf_token"), "");
+  EXPECT_EQ(problem(model::Scheme::kHttps, "anything"), "");
 }
 
 }  // namespace

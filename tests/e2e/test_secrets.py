@@ -79,7 +79,7 @@ def test_the_check_can_be_left_out(node):
 def test_a_source_without_credentials_is_warned_of_at_the_push_and_then_fails(node, work, location, source, sentence):
     weights = [{"source": source, "mount_location": str(location)}]
     pushed = node.push(write_config(work / "m", weights, model_name="m"))
-    assert any(sentence in w and source in w for w in pushed["warnings"]), pushed["warnings"]
+    assert any(sentence in w and source.split("//")[0] in w for w in pushed["warnings"]), pushed["warnings"]
     done = node.bdn("watch", "m")
     assert done.code == 1 and sentence in done.err, done
 

@@ -293,7 +293,7 @@ Result<GoogleToken> ExchangeToken(const Context& ctx,
                                   const GoogleEndpoints& endpoints,
                                   const GcpProvider& provider,
                                   const std::string& subject_token,
-                                  bool* stale) {
+                                  ExchangeHelp* help) {
   const std::string body =
       Form({{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"},
             {"audience", provider.audience()},
@@ -305,7 +305,7 @@ Result<GoogleToken> ExchangeToken(const Context& ctx,
   BDN_ASSIGN(const auto answer,
              Post(ctx, transport, endpoints.sts_token, "application/x-www-form-urlencoded", body));
   if (answer.status != 200) {
-    return GoogleAuthError(GoogleStep::kExchange, provider.resource, answer, now, stale, nullptr);
+    return GoogleAuthError(GoogleStep::kExchange, provider.resource, answer, now, help, nullptr);
   }
   return ReadToken(answer, "access_token", "the exchange at " + provider.resource, now);
 }

@@ -6,6 +6,7 @@
 // Source: RFC 7523 and developers.google.com/identity/protocols/oauth2/service-account; RFC 8693
 // and cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token;
 // cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts.
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -40,7 +41,7 @@ struct GcpProvider {
   std::string resource;
   // What the exchange calls it.
   std::string audience() const { return "//iam.googleapis.com/" + resource; }
-  // What a subject token is made for: the audience that a provider expects when none is set.
+  // The audience that a provider expects in subject tokens when no other is allowed.
   std::string token_audience() const { return "https://iam.googleapis.com/" + resource; }
 };
 // With or without "//iam.googleapis.com/" or "https://iam.googleapis.com/" in front.
@@ -74,14 +75,19 @@ Result<GoogleToken> RequestKeyToken(const Context& ctx,
                                     const std::string& token_url,
                                     const GcpServiceAccountKey& key);
 
-// urn:ietf:params:oauth:grant-type:token-exchange. `*stale` is set when a token of our issuer that
-// is made anew may be taken.
+// What another token of our issuer could change about a refused exchange.
+enum class ExchangeHelp : std::uint8_t {
+  kNone,
+  kFreshToken,     // the token was too old
+  kOtherAudience,  // the provider expects another one
+};
+// urn:ietf:params:oauth:grant-type:token-exchange. `*help` belongs to the error.
 Result<GoogleToken> ExchangeToken(const Context& ctx,
                                   net::Transport& transport,
                                   const GoogleEndpoints& endpoints,
                                   const GcpProvider& provider,
                                   const std::string& subject_token,
-                                  bool* stale);
+                                  ExchangeHelp* help);
 
 // generateAccessToken, for reading Cloud Storage, for an hour. kUnauthenticated: `federated` is not
 // taken any more.

@@ -71,16 +71,17 @@ Meaning KeyMeaning(const Said& said, bool* skewed) {
   return {Code::kUnauthenticated, "the key in the secret is not taken"};
 }
 
-Meaning GrantMeaning(const Said& said, bool* stale) {
+Meaning GrantMeaning(const Said& said, ExchangeHelp* help) {
   if (Contains(said.text, "stale to sign-in") || Contains(said.text, "expired")) {
-    *stale = true;
+    *help = ExchangeHelp::kFreshToken;
     return {Code::kUnauthenticated,
             "a token of the issuer was too old when it arrived: check this machine's clock"};
   }
   if (Contains(said.text, "audience")) {
+    *help = ExchangeHelp::kOtherAudience;
     return {Code::kPermissionDenied,
-            "the provider expects another audience: remove its allowed audiences, or add the "
-            "provider's own https://iam.googleapis.com/… to them"};
+            "the provider expects another audience: set its allowed audiences to the issuer's, "
+            "which `bdn oidc show` prints"};
   }
   if (Contains(said.text, "connecting to the given credential's issuer")) {
     return {Code::kUnavailable,
@@ -92,8 +93,8 @@ Meaning GrantMeaning(const Said& said, bool* stale) {
           "that the provider must be made for"};
 }
 
-Meaning ExchangeMeaning(const Said& said, bool* stale) {
-  if (said.code == "invalid_grant") return GrantMeaning(said, stale);
+Meaning ExchangeMeaning(const Said& said, ExchangeHelp* help) {
+  if (said.code == "invalid_grant") return GrantMeaning(said, help);
   if (said.code == "invalid_target") {
     return {Code::kNotFound,
             "the workload identity pool or its provider does not exist, or is disabled or "
@@ -128,7 +129,7 @@ Meaning ImpersonateMeaning(int status) {
   }
 }
 
-Meaning MeaningOf(GoogleStep step, int status, const Said& said, bool* stale, bool* skewed) {
+Meaning MeaningOf(GoogleStep step, int status, const Said& said, ExchangeHelp* help, bool* skewed) {
   // What google-auth-library tries again.
   constexpr std::array<std::string_view, 3> kTransient = {"internal_failure", "server_error",
                                                           "temporarily_unavailable"};
@@ -141,7 +142,7 @@ Meaning MeaningOf(GoogleStep step, int status, const Said& said, bool* stale, bo
     return {Code::kUnavailable, "a redirect is not followed with a credential"};
   }
   if (step == GoogleStep::kKey) return KeyMeaning(said, skewed);
-  if (step == GoogleStep::kExchange) return ExchangeMeaning(said, stale);
+  if (step == GoogleStep::kExchange) return ExchangeMeaning(said, help);
   return ImpersonateMeaning(status);
 }
 
@@ -157,11 +158,12 @@ Error GoogleAuthError(GoogleStep step,
                       const std::string& subject,
                       const net::HttpResponse& answer,
                       WallTime now,
-                      bool* stale,
+                      ExchangeHelp* help,
                       bool* skewed) {
   bool ignored = false;
+  ExchangeHelp none = ExchangeHelp::kNone;
   const Said said = Read(answer.body);
-  const Meaning meaning = MeaningOf(step, answer.status, said, stale != nullptr ? stale : &ignored,
+  const Meaning meaning = MeaningOf(step, answer.status, said, help != nullptr ? help : &none,
                                     skewed != nullptr ? skewed : &ignored);
   std::string text =
       fmt::format("{} {}: Google answered HTTP {}", NameOf(step), subject, answer.status);

@@ -3,19 +3,20 @@
 #include <string>
 
 #include "base/result.h"
+#include "cloud/google_auth.h"
 #include "net/http.h"
 
 namespace bdn::cloud {
 
 enum class GoogleStep { kKey, kExchange, kImpersonate };
 
-// `subject` names the account or the provider; `*stale` (may be null) is set when a fresh token of
-// our issuer may help, `*skewed` when the clock is wrong.
+// `subject` names the account or the provider. `*help` and `*skewed` (the clock is wrong) may be
+// null.
 Error GoogleAuthError(GoogleStep step,
                       const std::string& subject,
                       const net::HttpResponse& answer,
                       WallTime now,
-                      bool* stale,
+                      ExchangeHelp* help,
                       bool* skewed);
 
 }  // namespace bdn::cloud

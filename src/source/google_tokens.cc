@@ -120,15 +120,28 @@ class RoleTokens final : public GoogleTokens {
     }
   }
 
+  // With a token for the issuer's own audience, which `bdn oidc show` has providers allow; else for
+  // the provider's, which it expects when nobody set any.
   Result<cloud::GoogleToken> Exchange(const Context& ctx) {
-    for (bool again = false;; again = true) {
-      bool stale = false;
+    using Help = cloud::ExchangeHelp;
+    bool to_provider = to_provider_.With([](bool value) { return value; });
+    bool minted_again = false;
+    bool switched = false;
+    for (;;) {
+      Help help = Help::kNone;
       auto token = Retrying(ctx, options_, [&]() -> Result<cloud::GoogleToken> {
-        stale = false;
-        BDN_ASSIGN(const std::string subject, identity_.Mint(provider_.token_audience()));
-        return cloud::ExchangeToken(ctx, transport_, endpoints_, provider_, subject, &stale);
+        help = Help::kNone;
+        BDN_ASSIGN(const std::string subject,
+                   identity_.Mint(to_provider ? provider_.token_audience() : std::string()));
+        return cloud::ExchangeToken(ctx, transport_, endpoints_, provider_, subject, &help);
       });
-      if (token || again || !stale) return token;
+      if (token) to_provider_.With([&](bool& value) { value = to_provider; });
+      if (help == Help::kFreshToken && !std::exchange(minted_again, true)) continue;
+      if (help == Help::kOtherAudience && !std::exchange(switched, true)) {
+        to_provider = !to_provider;
+        continue;
+      }
+      return token;
     }
   }
 
@@ -138,6 +151,7 @@ class RoleTokens final : public GoogleTokens {
   const cloud::GcpProvider provider_;
   const std::string email_;
   const GoogleTokenOptions options_;
+  Guarded<bool> to_provider_{false};  // which audience was taken last
   TokenCache federated_;
   TokenCache cache_;
 };

@@ -56,8 +56,11 @@ class TestIssuer final : public auth::IdentityTokens {
   Result<std::string> Mint(std::string_view audience) override {
     ++minted;
     const std::int64_t now = RealClock().Now().time_since_epoch() / std::chrono::seconds(1) + shift;
-    const boost::json::object claims{
-        {"iss", url()}, {"sub", subject}, {"aud", audience}, {"iat", now}, {"exp", now + 600}};
+    const boost::json::object claims{{"iss", url()},
+                                     {"sub", subject},
+                                     {"aud", audience.empty() ? "bdn" : std::string(audience)},
+                                     {"iat", now},
+                                     {"exp", now + 600}};
     return auth::SignJwt(key_, auth::JwkThumbprint(key_.public_key()), claims);
   }
 
@@ -141,8 +144,10 @@ class GoogleTest : public ::testing::Test {
   // A provider for our issuer, and the right to become the account.
   void SetUpFederation() {
     google_->AddServiceAccount(kEmail);
-    google_->SetProvider(
-        {.name = kProvider, .issuer = issuer_.url(), .subject_prefix = "v=1:org=lab:"});
+    google_->SetProvider({.name = kProvider,
+                          .issuer = issuer_.url(),
+                          .audiences = {"bdn"},
+                          .subject_prefix = "v=1:org=lab:"});
     google_->Bind(kEmail, kProvider);
   }
   // Names and verified contents, or the error.
@@ -194,6 +199,9 @@ TEST_F(GoogleTest, ReadsByFederationHoweverTheProviderIsWritten) {
   EXPECT_EQ(Asked("sts"), 3u);
   EXPECT_EQ(Asked("iam"), 3u);
   EXPECT_EQ(issuer_.minted, 3);
+  google_->SetProvider({.name = kProvider, .issuer = issuer_.url()});
+  EXPECT_EQ(ReadAll(*Make(Role())), "a=content|") << "nobody set an audience";
+  EXPECT_EQ(Asked("sts"), 5u);
 }
 
 TEST_F(GoogleTest, ReadsComposedAndCompressedObjects) {
@@ -280,9 +288,11 @@ TEST_F(GoogleTest, FederationThatIsRefusedSaysWhere) {
   EXPECT_NE(error().find("workload identity pool or its provider does not exist"),
             std::string::npos);
   google_->SetProvider({.name = kProvider, .issuer = issuer_.url(), .audiences = {"another"}});
-  EXPECT_NE(error().find("remove its allowed audiences"), std::string::npos);
-  google_->SetProvider(
-      {.name = kProvider, .issuer = issuer_.url(), .subject_prefix = "v=1:org=other"});
+  EXPECT_NE(error().find("set its allowed audiences to the issuer's"), std::string::npos);
+  google_->SetProvider({.name = kProvider,
+                        .issuer = issuer_.url(),
+                        .audiences = {"bdn"},
+                        .subject_prefix = "v=1:org=other"});
   EXPECT_NE(error().find("attribute condition refuses this workload"), std::string::npos);
   google_->SetProvider({.name = kProvider, .issuer = "https://another.test"});
   EXPECT_NE(error().find("does not take tokens of this issuer"), std::string::npos);

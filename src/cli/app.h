@@ -92,6 +92,14 @@ struct LsOptions {
 };
 ExitCode Ls(App& app, const LsOptions& options);
 
+struct DoctorOptions {
+  std::string source;
+  std::vector<std::string> allow_private;
+  std::string token_file;
+};
+// Exits 0 when no step failed, else 1.
+ExitCode DoctorSource(App& app, const DoctorOptions& options);
+
 struct MigrateOptions {
   std::string dir = ".";
   bool yes = false;      // apply without asking

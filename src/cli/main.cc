@@ -30,6 +30,7 @@ struct CommandLine {
   bool weights_only = false;
   MatchOptions match;
   LsOptions ls;
+  DoctorOptions doctor;
   MigrateOptions migrate;
   std::vector<std::string> allow;
   std::vector<std::string> ignore;
@@ -207,6 +208,23 @@ void AddLocalCommands(CLI::App& app, CommandLine& line) {
     SetPatterns(line, ls, line.ls.allow, line.ls.ignore);
     line.run = [&line](App& a) { return Ls(a, line.ls); };
   });
+}
+
+void AddDoctorCommand(CLI::App& app, CommandLine& line) {
+  auto* doctor =
+      app.add_subcommand("doctor", "Try every call that a source needs and say what is missing");
+  doctor->add_option("source", line.doctor.source, "Source URI")->required();
+  doctor->add_option("--allow-private", line.doctor.allow_private,
+                     "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)");
+  doctor->add_option("--token-file", line.doctor.token_file,
+                     "File with a token or credentials (or HF_TOKEN)");
+  AddJson(doctor, line);
+  Example(doctor,
+          "  bdn doctor hf://owner/gated-model\n"
+          "  bdn doctor s3://bucket/models/w --token-file keys.json\n"
+          "  bdn doctor azure://acme/models --token-file sas.txt --json | jq .steps\n");
+  doctor->callback(
+      [&line] { line.run = [&line](App& a) { return DoctorSource(a, line.doctor); }; });
 }
 
 void AddKeyCommands(CLI::App& app, CommandLine& line) {
@@ -442,6 +460,7 @@ void Build(CLI::App& app, CommandLine& line) {
   AddNodeCommands(app, line);
   AddLocalCommands(app, line);
   AddMigrateCommand(app, line);
+  AddDoctorCommand(app, line);
   AddStoreCommands(app, line);
   AddCheckpointCommands(app, line);
   AddKeyCommands(app, line);

@@ -51,4 +51,19 @@ Result<std::unique_ptr<net::Transport>> MakeSourceTransport(const std::vector<st
   return net::MakeCurlTransport(std::move(options));
 }
 
+source::SourceEnvironment MakeSourceEnvironment(const Environment& env,
+                                                net::Transport& transport,
+                                                source::RateLimiters& limiters) {
+  return {.transport = transport,
+          .limiters = limiters,
+          .hf_endpoint = env.hf_endpoint,
+          .s3_endpoint = env.s3_endpoint,
+          .r2_endpoint = env.r2_endpoint,
+          .cw_endpoint = env.cw_endpoint,
+          .sts_endpoint = env.sts_endpoint,
+          .azure_endpoint = env.azure_endpoint,
+          .azure_authority = env.azure_authority,
+          .google_endpoint = env.google_endpoint};
+}
+
 }  // namespace bdn::cli

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "cli/client.h"
 #include "net/http.h"
+#include "source/source_factory.h"
 
 namespace bdn::cli {
 
@@ -17,5 +18,10 @@ namespace bdn::cli {
 Result<std::unique_ptr<net::Transport>> MakeSourceTransport(const std::vector<std::string>& allowed,
                                                             const Environment& env,
                                                             const std::string& hf_endpoint);
+
+// The endpoints of `env` around them; both outlive what it returns.
+source::SourceEnvironment MakeSourceEnvironment(const Environment& env,
+                                                net::Transport& transport,
+                                                source::RateLimiters& limiters);
 
 }  // namespace bdn::cli

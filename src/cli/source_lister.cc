@@ -30,15 +30,7 @@ Result<SourceListing> SourceLister::Ask(const Context& ctx,
   } else if (uri.scheme == model::Scheme::kHf && !env_.hf_token.empty()) {
     credentials.secret = env_.hf_token;
   }
-  source::SourceEnvironment environment{.transport = *transport_,
-                                        .limiters = limiters_,
-                                        .hf_endpoint = env_.hf_endpoint,
-                                        .s3_endpoint = env_.s3_endpoint,
-                                        .r2_endpoint = env_.r2_endpoint,
-                                        .cw_endpoint = env_.cw_endpoint,
-                                        .azure_endpoint = env_.azure_endpoint,
-                                        .azure_authority = env_.azure_authority,
-                                        .google_endpoint = env_.google_endpoint};
+  source::SourceEnvironment environment = MakeSourceEnvironment(env_, *transport_, limiters_);
   if (!options_.patient) environment.retry.backoff.attempts_max = 2;
   BDN_ASSIGN(const auto source, source::MakeSource(uri, credentials, environment));
   BDN_ASSIGN(source::Pin pin, source->Resolve(ctx));

@@ -25,6 +25,12 @@ Result<std::optional<std::string>> ReadText(const Context& ctx,
   return std::move(text).error();
 }
 
+// What a store refuses is nothing that a changed source would explain.
+Error NotTheSource(Error error) {
+  if (error.code() != Code::kFailedPrecondition) return error;
+  return std::move(error).WithCode(Code::kInvalidArgument);
+}
+
 }  // namespace
 
 Result<std::optional<model::Chunkmap>> ReadChunkmap(const Context& ctx,
@@ -102,12 +108,15 @@ Status PutObject(const Context& ctx,
                  const crypto::Digest& digest,
                  std::span<const std::byte> bytes) {
   auto put = objects.Put(ctx, scope, kind, digest, bytes);
-  if (put) return {};
-  Error error = std::move(put).error();
-  if (error.code() == Code::kFailedPrecondition) {
-    return std::move(error).WithCode(Code::kInvalidArgument);
-  }
-  return error;
+  return put ? Status() : NotTheSource(std::move(put).error());
+}
+
+Status PutChunks(const Context& ctx,
+                 store::ObjectStore& objects,
+                 const store::Scope& scope,
+                 std::span<const store::ChunkBytes> chunks) {
+  Status put = objects.PutChunks(ctx, scope, chunks);
+  return put ? Status() : NotTheSource(std::move(put).error());
 }
 
 Status CommitChunk(const Context& ctx,

@@ -44,6 +44,11 @@ Status PutObject(const Context& ctx,
                  store::ObjectKind kind,
                  const crypto::Digest& digest,
                  std::span<const std::byte> bytes);
+// The same for many small chunks.
+Status PutChunks(const Context& ctx,
+                 store::ObjectStore& objects,
+                 const store::Scope& scope,
+                 std::span<const store::ChunkBytes> chunks);
 
 // A chunk that was written piece by piece where the store can do that (`writer` may be null), else
 // `bytes` put at once.

@@ -13,8 +13,13 @@
 namespace bdn::mirror {
 namespace {
 
+// A mirror that is told to stop still stores what it has.
+constexpr Duration kLastFlushMax = std::chrono::seconds(10);
 constexpr int kTriesMax = 2;  // a file whose content is wrong is fetched once more
 constexpr std::size_t kWarningsMax = 20;
+// Files up to this size are stored many at once: for larger ones the flush is not what takes time,
+// and one thread would write them all.
+constexpr std::size_t kStoredTogetherMax = 1u << 20;
 
 Error StillWrong(Error error) {
   return std::move(error)
@@ -36,7 +41,7 @@ Session::Session(Engine& engine,
       pin_(pin),
       files_(files),
       progress_(progress),
-      known_(engine.metadata, scope),
+      finished_(engine.objects, engine.metadata, scope),
       results_(files.size()),
       held_at_(files.size()) {}
 
@@ -61,8 +66,8 @@ Status Session::Fetch(const Context& ctx) {
     }
     worked = group.Wait();
   }
-  // Also after an error: what is complete stays known.
-  Status flushed = known_.Flush();
+  // Also after an error and when it is cancelled: what is complete stays known.
+  Status flushed = finished_.Flush(Context(ctx.clock()).WithTimeout(kLastFlushMax));
   if (!worked) return worked;
   return flushed;
 }
@@ -103,7 +108,7 @@ Result<Session::Offer> Session::AwaitOffer(const Context& ctx) {
   };
   if (queue_.With(look)) return *offer;
   // Nobody may wait for a file that waits in our batch while we wait ourselves.
-  BDN_TRY(known_.Flush());
+  BDN_TRY(finished_.Flush(ctx));
   if (!queue_.Wait(ctx.stop(), look)) return Error(Code::kCancelled, "cancelled");
   return *offer;
 }
@@ -158,14 +163,14 @@ Status Session::WorkOnDeferred(const Context& ctx) {
     queue.busy += 1;
   });
   if (!deferred.flight) return {};
-  Status status = known_.Flush();  // the flight may be one of ours
+  Status status = finished_.Flush(ctx);  // the flight may be one of ours
   if (status) {
     auto outcome = FileFlights::Await(ctx, *deferred.flight);
     if (!outcome) {
       status = std::move(outcome).error();
     } else if (*outcome) {
       progress_.Reused(files_[deferred.index].size);
-      status = Complete(deferred.index, **outcome, {});
+      status = Complete(ctx, deferred.index, **outcome, {});
     } else {
       status = OpenFile(ctx, deferred.index);
     }
@@ -250,22 +255,30 @@ Result<bool> Session::ReuseKnown(const Context& ctx, std::size_t index, FileFlig
   BDN_ASSIGN(const bool held, HoldFile(ctx, engine_.objects, scope_, result));
   if (!held) return false;
   progress_.Reused(file.size);
-  BDN_TRY(Complete(index, result, std::move(token)));
+  BDN_TRY(Complete(ctx, index, result, std::move(token)));
   return true;
 }
 
-Status Session::Complete(std::size_t index, const FileResult& result, FileFlights::Token token) {
+Status Session::Complete(const Context& ctx,
+                         std::size_t index,
+                         const FileResult& result,
+                         FileFlights::Token token,
+                         ChunkBuffer content) {
   const source::RemoteFile& file = files_[index];
   results_[index] = result;
-  progress_.FileDone();
+  FinishedFile finished{
+      .result = result, .content = std::move(content), .known = {}, .token = std::move(token)};
   if (HasContentIdentity(file)) {
-    store::KnownFile known = KnownFileOf(pin_, file);
-    known.chunked = result.chunked;
-    known.digest = result.digest;
-    BDN_TRY(known_.Add(std::move(known), std::move(token)));
-  } else {
-    token.Finish(result);
+    finished.known = KnownFileOf(pin_, file);
+    finished.known->chunked = result.chunked;
+    finished.known->digest = result.digest;
   }
+  if (finished.known || finished.content.bytes) {
+    BDN_TRY(finished_.Add(ctx, std::move(finished)));
+  } else {
+    finished.token.Finish(result);
+  }
+  progress_.FileDone();
   return progress_.Tick();
 }
 
@@ -347,9 +360,12 @@ Status Session::FetchSmall(const Context& ctx, std::size_t index, FileFlights::T
       if (tries == kTriesMax) return StillWrong(std::move(error));
       continue;
     }
+    if (buffer.size <= kStoredTogetherMax) {
+      return Complete(ctx, index, *fetched, std::move(token), std::move(buffer));
+    }
     BDN_TRY(PutObject(ctx, engine_.objects, scope_, store::ObjectKind::kChunk, *fetched->digest,
                       buffer.content()));
-    return Complete(index, *fetched, std::move(token));
+    return Complete(ctx, index, *fetched, std::move(token));
   }
 }
 
@@ -474,7 +490,7 @@ Status Session::Settle(const Context& ctx, const std::shared_ptr<LargeFile>& fil
   const crypto::Digest digest = crypto::Blake3Of(map);
   BDN_TRY(PutObject(ctx, engine_.objects, scope_, store::ObjectKind::kChunkmap, digest,
                     std::as_bytes(std::span(map))));
-  return Complete(file->index, {.chunked = true, .digest = digest}, std::move(file->token));
+  return Complete(ctx, file->index, {.chunked = true, .digest = digest}, std::move(file->token));
 }
 
 Status Session::FetchAgain(const std::shared_ptr<LargeFile>& file) {

@@ -19,8 +19,8 @@
 #include "base/guarded.h"
 #include "base/result.h"
 #include "mirror/file_flights.h"
+#include "mirror/finished_files.h"
 #include "mirror/hash_pump.h"
-#include "mirror/known_batch.h"
 #include "mirror/mirror.h"
 #include "mirror/plan.h"
 #include "mirror/progress.h"
@@ -116,7 +116,11 @@ class Session {
                                   ChunkBuffer& buffer,
                                   store::ChunkWriter* writer);
   Result<ChunkBuffer> NewBuffer(const Context& ctx, std::uint64_t bytes);
-  Status Complete(std::size_t index, const FileResult& result, FileFlights::Token token);
+  Status Complete(const Context& ctx,
+                  std::size_t index,
+                  const FileResult& result,
+                  FileFlights::Token token,
+                  ChunkBuffer content = {});
   void WarnOfPointer(const source::RemoteFile& file);
 
   Engine& engine_;
@@ -126,7 +130,7 @@ class Session {
   // An element gets its hash (Source::Describe) from the worker that has the file.
   std::vector<source::RemoteFile>& files_;
   ProgressReporter& progress_;
-  KnownBatch known_;
+  FinishedFiles finished_;
   Guarded<Queue> queue_;
   Guarded<std::vector<std::string>> warnings_;
   // Each element is written by the worker that has the file; read after all have ended.

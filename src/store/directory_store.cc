@@ -23,6 +23,13 @@ constexpr std::string_view kTrash = "trash";            // objects on their way 
 constexpr std::size_t kDurableDirsMax = 1u << 20;
 // From so many objects on, flushing the file system once is cheaper than a directory for each.
 constexpr std::size_t kFlushAllMin = 64;
+// The same for new objects, which cost a file and up to two directories each.
+constexpr std::size_t kPutFlushAllMin = 8;
+// Files that PutChunks has open at a time.
+constexpr std::size_t kPutOpenMax = 512;
+// Smaller files get their blocks when they are flushed, side by side; reserving them one by one
+// would only cost a second update of each file's block list.
+constexpr std::uint64_t kAllocateMin = 1u << 20;
 
 std::string_view ParentOf(std::string_view path) {
   const std::size_t slash = path.rfind('/');
@@ -69,6 +76,9 @@ class DirectoryStore final : public ObjectStore {
                    ObjectKind kind,
                    const crypto::Digest& digest,
                    std::span<const std::byte> bytes) override;
+  Status PutChunks(const Context& ctx,
+                   const Scope& scope,
+                   std::span<const ChunkBytes> chunks) override;
   Result<std::unique_ptr<ChunkWriter>> StartChunk(const Context& ctx,
                                                   const Scope& scope,
                                                   std::uint64_t size) override;
@@ -114,6 +124,11 @@ class DirectoryStore final : public ObjectStore {
                        std::uint64_t stored_bytes);
   Result<std::unique_ptr<Writer>> NewWriter(const Scope& scope, std::uint64_t size);
   Status MakeDurableDir(std::string_view dir);
+  // Puts all of them with two flushes; `left` gets those that have to be put one by one.
+  Status PutFlushingTwice(const Context& ctx,
+                          const Scope& scope,
+                          std::span<const ChunkBytes> chunks,
+                          std::vector<ChunkBytes>& left);
   // Renews the age; false when the object is not there. After true its name is durable.
   Result<bool> Renew(const std::string& path);
   Status ListNamespace(const Context& ctx,
@@ -303,9 +318,14 @@ class DirectoryStore::Writer final : public ChunkWriter {
     return {};
   }
 
+  // After the last piece, once.
+  Status CheckContent(const crypto::Digest& digest) {
+    return CheckDigest(hash_.Finish(), digest, size_);
+  }
+
   Result<bool> Commit(const Context& ctx, const crypto::Digest& digest) override {
     BDN_TRY(ctx.Check());
-    BDN_TRY(CheckDigest(hash_.Finish(), digest, size_));
+    BDN_TRY(CheckContent(digest));
     BDN_ASSIGN(const std::optional<std::string> encoded, EncodeObject(ObjectKind::kChunk, head_));
     if (encoded) return Error(Code::kUnsupported, "this chunk rests compressed");
     return PublishAs(ctx, ObjectKind::kChunk, digest, false);
@@ -323,12 +343,19 @@ class DirectoryStore::Writer final : public ChunkWriter {
       if (there) return false;
     }
     BDN_TRY(store_.MakeDurableDir(ParentOf(path)));
-    BDN_TRY(store_.fs_->SetModified(temporary_, store_.clock_.Now()));
+    BDN_TRY(SetAge());
     BDN_TRY(file_->Sync());
-    BDN_TRY(store_.fs_->Rename(temporary_, path));
-    temporary_.clear();  // it is the object now
+    BDN_TRY(MoveTo(path));
     BDN_TRY(store_.fs_->SyncDir(ParentOf(path)));
     return true;
+  }
+
+  Status SetAge() { return store_.fs_->SetModified(temporary_, store_.clock_.Now()); }
+  // Makes it visible: its content must be durable.
+  Status MoveTo(const std::string& path) {
+    BDN_TRY(store_.fs_->Rename(temporary_, path));
+    temporary_.clear();  // it is the object now
+    return {};
   }
 
  private:
@@ -347,7 +374,7 @@ Result<std::unique_ptr<DirectoryStore::Writer>> DirectoryStore::NewWriter(const 
   BDN_ASSIGN(auto file, fs_->Open(temporary, os::OpenMode::kCreateNew, 0644));
   os::File& opened = *file;
   auto writer = std::make_unique<Writer>(*this, scope, std::move(file), std::move(temporary));
-  if (size > 0) BDN_TRY(opened.Allocate(size));
+  if (size >= kAllocateMin) BDN_TRY(opened.Allocate(size));
   return writer;
 }
 
@@ -357,6 +384,67 @@ Result<std::unique_ptr<ChunkWriter>> DirectoryStore::StartChunk(const Context& c
   BDN_TRY(Start(ctx, scope));
   BDN_ASSIGN(auto writer, NewWriter(scope, size));
   return std::unique_ptr<ChunkWriter>(std::move(writer));
+}
+
+Status DirectoryStore::PutChunks(const Context& ctx,
+                                 const Scope& scope,
+                                 std::span<const ChunkBytes> chunks) {
+  if (chunks.size() < kPutFlushAllMin) return ObjectStore::PutChunks(ctx, scope, chunks);
+  BDN_TRY(CheckScope(scope));
+  std::vector<ChunkBytes> left;
+  for (std::size_t at = 0; at < chunks.size(); at += kPutOpenMax) {
+    const auto part = chunks.subspan(at, std::min(kPutOpenMax, chunks.size() - at));
+    BDN_TRY(PutFlushingTwice(ctx, scope, part, left));
+  }
+  return ObjectStore::PutChunks(ctx, scope, left);
+}
+
+// All contents are on the disk before the first name is visible, and all names before it returns.
+Status DirectoryStore::PutFlushingTwice(const Context& ctx,
+                                        const Scope& scope,
+                                        std::span<const ChunkBytes> chunks,
+                                        std::vector<ChunkBytes>& left) {
+  struct New {
+    std::unique_ptr<Writer> writer;
+    std::string path;
+  };
+  std::vector<New> written;
+  for (const ChunkBytes& chunk : chunks) {
+    BDN_TRY(ctx.Check());
+    std::string path = FullKey(scope, chunk.digest);
+    BDN_ASSIGN(const auto encoded, EncodeObject(ObjectKind::kChunk, chunk.bytes));
+    BDN_ASSIGN(const Present present, Look(ctx, path, ObjectKind::kChunk, chunk.digest,
+                                           encoded.has_value(), chunk.bytes.size()));
+    if (encoded || present == Present::kDamaged) {
+      left.push_back(chunk);
+      continue;
+    }
+    if (present == Present::kWhole) {
+      BDN_TRY(CheckDigest(crypto::Blake3Of(chunk.bytes), chunk.digest, chunk.bytes.size()));
+      const Status aged = fs_->SetModified(path, clock_.Now());
+      if (!aged && !IsNotFound(aged.error())) return aged;
+      if (!aged) left.push_back(chunk);
+      continue;
+    }
+    BDN_ASSIGN(auto writer, NewWriter(scope, chunk.bytes.size()));
+    BDN_TRY(writer->Write(chunk.bytes));
+    BDN_TRY(writer->CheckContent(chunk.digest));
+    BDN_TRY(writer->SetAge());
+    written.push_back({std::move(writer), std::move(path)});
+  }
+  if (!written.empty()) BDN_TRY(fs_->SyncAll());
+  std::unordered_set<std::string> dirs;
+  for (const New& object : written) {
+    const std::string_view dir = ParentOf(object.path);
+    if (dirs.insert(std::string(dir)).second) BDN_TRY(os::MakeDirs(*fs_, dir));
+    BDN_TRY(object.writer->MoveTo(object.path));
+  }
+  BDN_TRY(fs_->SyncAll());
+  durable_dirs_.With([&](auto& known) {
+    if (known.size() + dirs.size() > kDurableDirsMax) known.clear();
+    known.merge(dirs);
+  });
+  return {};
 }
 
 Status DirectoryStore::MakeDurableDir(std::string_view dir) {

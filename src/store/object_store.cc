@@ -63,6 +63,15 @@ Status CheckScope(const Scope& scope) {
   return {};
 }
 
+Status ObjectStore::PutChunks(const Context& ctx,
+                              const Scope& scope,
+                              std::span<const ChunkBytes> chunks) {
+  for (const ChunkBytes& chunk : chunks) {
+    BDN_TRY(Put(ctx, scope, ObjectKind::kChunk, chunk.digest, chunk.bytes));
+  }
+  return {};
+}
+
 Result<std::optional<crypto::Digest>> ObjectStore::TouchAll(
     const Context& ctx, const Scope& scope, std::span<const crypto::Digest> digests) {
   for (const crypto::Digest& digest : digests) {

@@ -63,6 +63,12 @@ struct OpenObject {
 
 using ByteSink = std::function<Status(std::span<const std::byte>)>;
 
+// A chunk in the caller's memory.
+struct ChunkBytes {
+  crypto::Digest digest;
+  std::span<const std::byte> bytes;
+};
+
 // Thread-safe. `Get` of a store that is a directory reads files; of a remote tier, HTTP.
 class ObjectReader {
  public:
@@ -103,6 +109,12 @@ class ObjectStore : public ObjectReader {
                            ObjectKind kind,
                            const crypto::Digest& digest,
                            std::span<const std::byte> bytes) = 0;
+  // Put of many small chunks, each visible only whole; after success all of them survive a power
+  // cut, after failure some may be there. (The default puts one after another; a store that has to
+  // flush a disk overrides it to flush for all at once.)
+  virtual Status PutChunks(const Context& ctx,
+                           const Scope& scope,
+                           std::span<const ChunkBytes> chunks);
   // A chunk of `size` bytes to be written piece by piece; null where that is no better than Put.
   virtual Result<std::unique_ptr<ChunkWriter>> StartChunk(const Context& ctx,
                                                           const Scope& scope,

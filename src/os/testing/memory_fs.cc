@@ -47,6 +47,7 @@ struct DiskState {
   std::uint64_t capacity_bytes = 0;
   std::uint64_t used_bytes = 0;
   std::uint64_t power_cuts = 0;
+  std::uint64_t syncs = 0;
 };
 
 }  // namespace memory_fs_internal
@@ -252,6 +253,7 @@ class MemoryFile final : public File {
   Status Sync() override {
     return disk_->state.With([&](DiskState& disk) -> Status {
       BDN_TRY(CheckPower(disk));
+      disk.syncs += 1;
       inode_->synced_content = inode_->content;
       return {};
     });
@@ -308,6 +310,10 @@ void MemoryFs::DropUnsynced() {
     std::set<const Inode*> counted;
     Count(disk, disk.root, counted);
   });
+}
+
+std::uint64_t MemoryFs::syncs() const {
+  return disk_->state.With([](const DiskState& disk) { return disk.syncs; });
 }
 
 void MemoryFs::SetCapacity(std::uint64_t bytes) {
@@ -500,6 +506,7 @@ Status MemoryFs::SyncDir(std::string_view path) {
     BDN_ASSIGN(const InodePtr dir, Walk(disk, path, "sync directory"));
     if (dir->type == FileType::kSymlink) return Refused(ELOOP, "sync directory", path);
     if (dir->type != FileType::kDirectory) return Refused(ENOTDIR, "sync directory", path);
+    disk.syncs += 1;
     dir->synced_names = dir->names;
     return {};
   });
@@ -507,6 +514,7 @@ Status MemoryFs::SyncDir(std::string_view path) {
 
 Status MemoryFs::SyncAll() {
   return disk_->state.With([](DiskState& disk) -> Status {
+    disk.syncs += 1;
     std::vector<InodePtr> todo{disk.root};
     while (!todo.empty()) {
       const InodePtr inode = todo.back();

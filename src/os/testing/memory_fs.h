@@ -41,6 +41,8 @@ class MemoryFs final : public Fs {
   void SetCapacity(std::uint64_t bytes);
   // Sum of the lengths of all files that have a name or are open.
   std::uint64_t used_bytes() const;
+  // Calls of File::Sync, SyncDir and SyncAll so far: what a test of the number of flushes counts.
+  std::uint64_t syncs() const;
   // Flips the lowest bit of one byte, in what is read now and in what a power cut leaves.
   Status CorruptByte(std::string_view path, std::uint64_t offset);
 

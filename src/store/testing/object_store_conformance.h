@@ -129,6 +129,43 @@ TEST_P(ObjectStoreConformance, PuttingAgainRenewsTheAge) {
   EXPECT_EQ(store_->Stat(ctx_, scope_, digest)->stored_at, first + std::chrono::hours(2));
 }
 
+TEST_P(ObjectStoreConformance, PutChunksStoresEachAndRenewsWhatIsThere) {
+  for (const int count : {0, 1, 100}) {
+    std::vector<std::string> texts;
+    for (int i = 0; i < count; ++i) {
+      texts.push_back("many " + std::to_string(count) + "/" + std::to_string(i % 90));
+    }
+    if (count > 0) MustPut(texts[0]);
+    clock_.Advance(std::chrono::hours(1));
+    std::vector<ChunkBytes> chunks;
+    for (const auto& text : texts) {
+      chunks.push_back({.digest = crypto::Blake3Of(text), .bytes = std::as_bytes(std::span(text))});
+    }
+    ASSERT_TRUE(store_->PutChunks(ctx_, scope_, chunks));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      EXPECT_EQ(*Read(chunks[i].digest), texts[i]);
+      EXPECT_EQ(store_->Stat(ctx_, scope_, chunks[i].digest)->stored_at, clock_.Now());
+    }
+  }
+}
+
+TEST_P(ObjectStoreConformance, PutChunksRefusesWhatPutRefuses) {
+  std::vector<std::string> texts;
+  for (int i = 0; i < 20; ++i) texts.push_back("chunk " + std::to_string(i));
+  std::vector<ChunkBytes> chunks;
+  for (const auto& text : texts) {
+    chunks.push_back({.digest = crypto::Blake3Of(text), .bytes = std::as_bytes(std::span(text))});
+  }
+  EXPECT_EQ(CodeOf(store_->PutChunks(ctx_, {.org = "..", .ns = "ns"}, chunks)),
+            Code::kInvalidArgument);
+  const Digest manifest = MustPut(texts[3], ObjectKind::kManifest);
+  EXPECT_EQ(CodeOf(store_->PutChunks(ctx_, scope_, chunks)), Code::kFailedPrecondition);
+  ASSERT_TRUE(store_->Delete(ctx_, scope_, manifest));
+  chunks[7].digest = crypto::Blake3Of("other");
+  EXPECT_EQ(CodeOf(store_->PutChunks(ctx_, scope_, chunks)), Code::kCorrupt);
+  EXPECT_EQ(CodeOf(Read(chunks[7].digest)), Code::kNotFound);
+}
+
 TEST_P(ObjectStoreConformance, TouchAllRenewsAllOrNamesTheMissing) {
   std::vector<Digest> digests;
   for (int i = 0; i < 100; ++i) digests.push_back(MustPut(std::to_string(i)));

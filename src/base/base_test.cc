@@ -12,6 +12,7 @@
 #include "base/singleflight.h"
 #include "base/testing/manual_clock.h"
 #include "base/testing/step_executor.h"
+#include "base/wakeup.h"
 
 namespace bdn {
 namespace {
@@ -192,6 +193,29 @@ TEST(ByteBudget, AStoppedWaiterLetsTheNextOneIn) {
   waiter.join();
   held->Release();
   EXPECT_TRUE(budget.Acquire(ctx, 5));
+}
+
+TEST(Wakeup, NewsSinceTheLookEndsTheSleepAtOnce) {
+  const bdn::testing::ManualClock clock;
+  Wakeup wakeup;
+  const std::uint64_t seen = wakeup.count();
+  wakeup.Wake();
+  wakeup.Sleep(clock, {}, seen, 1h);
+  EXPECT_TRUE(clock.sleeps().empty());
+  wakeup.Sleep(clock, {}, wakeup.count(), 1h);
+  EXPECT_EQ(clock.sleeps(), std::vector<Duration>{1h});
+}
+
+TEST(Wakeup, WakeAndStopEndTheSleepOfAnotherThread) {
+  Wakeup wakeup;
+  const std::uint64_t seen = wakeup.count();
+  const auto sleep = [&](std::stop_token stop) { wakeup.Sleep(RealClock(), stop, seen, 1h); };
+  std::jthread one(sleep);
+  std::jthread two(sleep);
+  one.request_stop();
+  one.join();
+  wakeup.Wake();
+  two.join();
 }
 
 TEST(Backoff, GrowsToTheCapAndHonoursTheOtherSide) {

@@ -58,6 +58,7 @@ struct ControlRole {
   std::optional<store::SecretVault> vault;
   std::unique_ptr<net::Transport> upstream;
   source::RateLimiters limiters;
+  Wakeup mirror_changed;
   std::unique_ptr<ThreadPool> fetchers;
   std::unique_ptr<mirror::Mirrorer> mirrorer;
   std::unique_ptr<mirror::MirrorWorker> worker;
@@ -120,7 +121,7 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                           .azure_authority = app.env.azure_authority,
                                           .google_endpoint = app.env.google_endpoint,
                                           .random = &RandomUnit};
-  const control::ControlOptions names;
+  const control::ControlOptions names{.queued = [&role] { role.worker->Wake(); }};
   role.training =
       std::make_unique<control::TrainingStore>(*role.metadata, *role.objects, app.ctx.clock(),
                                                store::Scope{names.org, names.training_namespace});
@@ -130,7 +131,7 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
       [&role, sources](const Context&, const store::Mirror& mirror) {
         return control::MakeMirrorSource(mirror, *role.vault, sources);
       },
-      mirror::MirrorChanged(),
+      [&role](const std::string&) { role.mirror_changed.Wake(); },
       mirror::MirrorWorkerOptions{.owner = owner,
                                   .jobs = static_cast<std::size_t>(o.mirrors),
                                   .lease = std::chrono::seconds(10),
@@ -145,8 +146,8 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                                        app.ctx.clock(), names);
   BDN_ASSIGN(std::string grant_key, SystemSecret(*role.vault, "grant_key"));
   role.api.emplace(control::HttpApiDeps{*role.plane, *role.metadata, *role.objects, app.ctx.clock(),
-                                        std::move(grant_key), role.training.get(), "",
-                                        !o.tls_certificate.empty()});
+                                        std::move(grant_key), role.mirror_changed,
+                                        role.training.get(), "", !o.tls_certificate.empty()});
   role.worker_thread =
       std::jthread([&role](std::stop_token stop) { role.worker->Run(std::move(stop)); });
   return {};

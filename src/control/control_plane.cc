@@ -149,6 +149,7 @@ Result<api::DeploymentBody> ControlPlane::Push(std::string_view yaml, std::strin
   }
   BDN_ASSIGN(const store::Deployment stored,
              metadata_.CreateDeployment(std::move(deployment), std::move(mirrors)));
+  if (options_.queued) options_.queued();
   BDN_ASSIGN(api::DeploymentBody body, Describe(stored));
   for (auto& warning : PushWarnings(report)) body.warnings.push_back(std::move(warning));
   return body;

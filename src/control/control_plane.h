@@ -2,6 +2,7 @@
 // The control plane's decisions, without HTTP: what a push creates, what a deployment's status is,
 // what a node gets to start it. Never carries the bytes of weights.
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,9 @@ struct ControlOptions {
   // them: they share objects. False: bt:// means the training store of somebody else.
   std::string training_namespace = std::string(api::kTrainingNamespace);
   bool own_training_store = true;
+  // Called after a push has queued mirrors: this process may run them, and need not wait until it
+  // looks again. From any thread; may be empty.
+  std::function<void()> queued = {};
 };
 
 // Thread-safe.

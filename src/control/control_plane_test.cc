@@ -37,12 +37,14 @@ TEST_F(ControlPlaneTest, APushThatIsWrongListsEveryErrorWithItsPlace) {
   EXPECT_THAT(pushed.error().message(), HasSubstr("weights.1.mount_location"));
   EXPECT_THAT(pushed.error().message(), HasSubstr("line 5"));
   EXPECT_TRUE(plane->List(10, "")->empty());
+  EXPECT_EQ(queued, 0);
 }
 
 TEST_F(ControlPlaneTest, APushQueuesOneMirrorAMountAndWarnsOfSecretsThatAreNotSet) {
   const auto deployment = Push(
       "model_name: demo\nweights:\n  - source: hf://a/b\n    mount_location: /m\n"
       "    auth_secret_name: hf_token\n");
+  EXPECT_EQ(queued, 1);
   EXPECT_EQ(deployment.name, "demo");
   EXPECT_EQ(deployment.status, "DEPLOYING");
   EXPECT_EQ(deployment.progress.phase, "queued");

@@ -97,8 +97,12 @@ void AddDeployments(net::Router& router, const HttpApiDeps& deps) {
 // Sends the status whenever it changed, a comment when it did not for a while, and ends when the
 // deployment is settled. It looks at the row, not at a queue in memory, so every replica can serve
 // it whichever one runs the mirror.
-Status StreamEvents(ControlPlane& control, ServerRequest& rq, ServerResponse& rs) {
+Status StreamEvents(ControlPlane& control,
+                    const Wakeup& changed,
+                    ServerRequest& rq,
+                    ServerResponse& rs) {
   const std::string id = Param(rq, "id");
+  std::uint64_t seen = changed.count();
   BDN_ASSIGN(auto deployment, control.Get(id));
   BDN_TRY(rs.Begin(200, {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}}));
   std::string last;
@@ -113,7 +117,10 @@ Status StreamEvents(ControlPlane& control, ServerRequest& rq, ServerResponse& rs
       BDN_TRY(rs.Write(": still here\n\n"));
     }
     if (deployment.settled()) return rs.Write("event: end\ndata: {}\n\n");
-    if (!rq.context().Sleep(kEventPoll)) return {};  // the server drains
+    const Context& ctx = rq.context();
+    changed.Sleep(ctx.clock(), ctx.stop(), seen, kEventPoll);
+    if (!ctx.Check()) return {};  // the server drains
+    seen = changed.count();
     auto next = control.Get(id);
     if (!next) return rs.Write("event: end\ndata: {}\n\n");
     deployment = *std::move(next);
@@ -286,7 +293,7 @@ void AddControlRoutes(net::Router& router, const HttpApiDeps& deps) {
   });
   AddDeployments(router, deps);
   router.Add("GET", "/v1/deployments/{id}/events", [&deps](ServerRequest& rq, ServerResponse& rs) {
-    return StreamEvents(deps.control, rq, rs);
+    return StreamEvents(deps.control, deps.mirror_changed, rq, rs);
   });
   AddVolumes(router, deps);
   AddSecrets(router, deps);

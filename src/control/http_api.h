@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/wakeup.h"
 #include "control/control_plane.h"
 #include "control/training_routes.h"
 #include "net/server.h"
@@ -19,6 +20,9 @@ struct HttpApiDeps {
   store::ObjectStore& objects;
   const Clock& clock;
   std::string grant_key;  // 32 random bytes, the same on every replica
+  // Woken when a mirror of this process has changed; streams of events look then at once. Those
+  // of other replicas are seen when a stream looks again by itself.
+  const Wakeup& mirror_changed;
   // The training store's routes are added when there is one.
   TrainingStore* training = nullptr;
   std::string public_url = {};  // of presigned URLs; empty: the Host that the caller used

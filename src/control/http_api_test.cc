@@ -21,7 +21,8 @@ using Strings = std::vector<std::string>;
 class ControlApiTest : public ::testing::Test, public testing::ControlWorld {
  protected:
   ControlApiTest()
-      : deps{*plane, *metadata, *objects, clock, std::string(32, 'g'), &training, "", false} {
+      : deps{*plane,         *metadata, *objects, clock, std::string(32, 'g'),
+             mirror_changed, &training, "",       false} {
     key = MakeKey("default", "operator");
     node_key = MakeKey("default", "node:one");
     net::Router router;
@@ -76,6 +77,7 @@ class ControlApiTest : public ::testing::Test, public testing::ControlWorld {
 
   const Context wall{RealClock()};
   TrainingStore training{*metadata, *objects, clock, {"default", "training"}};
+  Wakeup mirror_changed;
   const HttpApiDeps deps;
   std::string key;
   std::string node_key;
@@ -319,6 +321,7 @@ TEST_F(ControlApiTest, EventsTellEachChangeAndEndWhenItSettles) {
                               if (step++ == 0) {
                                 Finish(first, PutVersion("mirrors", "a"));
                                 Finish(second, PutVersion("mirrors", "b"));
+                                mirror_changed.Wake();
                               }
                               return true;
                             }));

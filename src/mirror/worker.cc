@@ -80,36 +80,13 @@ void MirrorWorker::Run(std::stop_token stop) {
 void MirrorWorker::Loop(std::stop_token stop) {
   const Context ctx(clock_, stop);
   while (!stop.stop_requested()) {
-    const std::uint64_t wakes_seen = idle_.With([](const Idle& idle) { return idle.wakes; });
+    const std::uint64_t seen = queued_.count();
     const auto worked = RunOne(ctx);
     if (!worked && worked.error().code() != Code::kCancelled) {
       log::Error("cannot look for mirrors to run", {{"error", worked.error().message()}});
     }
-    if (!worked || !*worked) Sleep(stop, wakes_seen);
+    if (!worked || !*worked) queued_.Sleep(clock_, stop, seen, options_.poll);
   }
-}
-
-void MirrorWorker::Sleep(std::stop_token stop, std::uint64_t wakes_seen) {
-  std::stop_source wake;
-  const auto id = idle_.With([&](Idle& idle) -> std::optional<std::uint64_t> {
-    if (idle.wakes != wakes_seen) return std::nullopt;  // since we looked
-    idle.sleepers.emplace(idle.next_id, wake);
-    return idle.next_id++;
-  });
-  if (!id) return;
-  {
-    const std::stop_callback forward(stop, [&] { wake.request_stop(); });
-    clock_.SleepFor(wake.get_token(), options_.poll);
-  }
-  idle_.With([&](Idle& idle) { idle.sleepers.erase(*id); });
-}
-
-void MirrorWorker::Wake() {
-  const auto sleepers = idle_.With([](Idle& idle) {
-    idle.wakes += 1;
-    return std::exchange(idle.sleepers, {});
-  });
-  for (const auto& [id, sleeper] : sleepers) std::stop_source(sleeper).request_stop();
 }
 
 Result<bool> MirrorWorker::RunOne(const Context& ctx) {

@@ -16,6 +16,7 @@
 #include "base/context.h"
 #include "base/guarded.h"
 #include "base/result.h"
+#include "base/wakeup.h"
 #include "mirror/mirror.h"
 #include "source/source.h"
 #include "store/metadata.h"
@@ -74,21 +75,14 @@ class MirrorWorker {
   // that are running then go back to the queue at once. Returns when all has ended.
   void Run(std::stop_token stop);
   // Something was queued: look now. Cheap.
-  void Wake();
+  void Wake() { queued_.Wake(); }
   // Claims one mirror and runs it to its end; false when there is nothing to do. Errors are those
   // of ClaimMirror: what goes wrong with the mirror itself is on its row.
   Result<bool> RunOne(const Context& ctx);
 
  private:
   struct Job;
-  struct Idle {
-    std::map<std::uint64_t, std::stop_source> sleepers;
-    std::uint64_t next_id = 0;
-    std::uint64_t wakes = 0;
-  };
-
   void Loop(std::stop_token stop);
-  void Sleep(std::stop_token stop, std::uint64_t wakes_seen);
   void RunJob(const Context& ctx, const store::Mirror& mirror);
   Result<MirrorResult> Mirror(const Context& ctx, Job& job);
   Status OnPin(Job& job, const source::Pin& pin);
@@ -108,7 +102,7 @@ class MirrorWorker {
   const SourceFactory make_source_;
   const MirrorChanged changed_;
   const MirrorWorkerOptions options_;
-  Guarded<Idle> idle_;
+  Wakeup queued_;
   // Attempts in a row without a fetched byte, of mirrors that failed here. (The row counts all
   // attempts, also those of a machine that was restarted.)
   Guarded<std::map<std::string, int>> failures_;

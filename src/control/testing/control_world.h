@@ -28,7 +28,8 @@ struct ControlWorld {
     EXPECT_TRUE(directory);
     objects = *std::move(directory);
     vault = std::make_unique<store::SecretVault>(*metadata, clock, std::string(32, 'k'));
-    plane = std::make_unique<ControlPlane>(*metadata, *objects, *vault, clock, ControlOptions{});
+    plane = std::make_unique<ControlPlane>(*metadata, *objects, *vault, clock,
+                                           ControlOptions{.queued = [this] { ++queued; }});
   }
 
   static std::string Config(const std::string& rest = "") {
@@ -70,6 +71,7 @@ struct ControlWorld {
     return Put(ns, store::ObjectKind::kManifest, ManifestOf(content));
   }
 
+  int queued = 0;  // how often the control plane said so
   bdn::testing::ManualClock clock;
   const Context ctx{clock};
   os::testing::TempDir dir;

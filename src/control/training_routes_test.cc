@@ -94,8 +94,9 @@ class TrainingRoutesTest : public ::testing::Test, public testing::ControlWorld 
 
   const Context wall{RealClock()};
   TrainingStore training{*metadata, *objects, clock, {"default", kNs}};
-  const HttpApiDeps deps{*plane,    *metadata, *objects, clock, std::string(32, 'g'),
-                         &training, "",        false};
+  Wakeup mirror_changed;
+  const HttpApiDeps deps{*plane,         *metadata, *objects, clock, std::string(32, 'g'),
+                         mirror_changed, &training, "",       false};
   std::string key;
   std::optional<api::testing::LiveApi> api;
 };

@@ -249,16 +249,16 @@ Result<Look> HttpsSource::LookAt(const Context& ctx) {
   if (!head && (head.error().retryable() || head.error().code() == Code::kCancelled)) {
     return head.error();
   }
-  std::optional<Seen> seen;
-  if (head && head->head.status == 200) seen = *head;
-  const bool ranges =
-      seen && Lower(seen->head.headers.Get("Accept-Ranges").value_or("")) == "bytes";
+  Seen seen;
+  const bool told = head && head->head.status == 200;
+  if (told) seen = *head;
+  const bool ranges = told && Lower(seen.head.headers.Get("Accept-Ranges").value_or("")) == "bytes";
   // A HEAD without a length, or with 0, is not to be believed; and whether a large file can be read
   // in ranges is better known now.
   const bool doubt =
-      !seen || seen->size.value_or(0) == 0 || (!ranges && *seen->size > kHttpsWholeBodyBytesMax);
+      !told || seen.size.value_or(0) == 0 || (!ranges && *seen.size > kHttpsWholeBodyBytesMax);
   if (doubt) {
-    BDN_ASSIGN(seen, Ask(ctx, [&]() -> Result<std::optional<Seen>> {
+    BDN_ASSIGN(seen, Ask(ctx, [&]() -> Result<Seen> {
                  HttpsProbeSink sink(false);
                  BDN_TRY(Probe(ctx, "GET", "bytes=0-0", sink));
                  Seen now{*sink.head, std::nullopt};
@@ -268,22 +268,22 @@ Result<Look> HttpsSource::LookAt(const Context& ctx) {
                  if (now.head.status == 206) {
                    if (const auto got = net::ParseContentRange(range)) now.size = got->total;
                  }
-                 return std::optional(std::move(now));
+                 return now;
                }));
-    if (seen->head.status == 200 && seen->size.value_or(0) > kHttpsWholeBodyBytesMax) {
+    if (seen.head.status == 200 && seen.size.value_or(0) > kHttpsWholeBodyBytesMax) {
       return Error(Code::kUnsupported,
                    fmt::format("{}: the server does not send ranges, and without them at most {} "
                                "bytes are read; the file has {}",
-                               identity_, kHttpsWholeBodyBytesMax, *seen->size))
+                               identity_, kHttpsWholeBodyBytesMax, *seen.size))
           .WithHint("publish the file on a server that answers Range requests");
     }
   }
-  if (seen->head.status != 416) BDN_TRY(CheckAnswer(seen->head));
+  if (seen.head.status != 416) BDN_TRY(CheckAnswer(seen.head));
   Look look;
-  look.file.etag = HttpsValidator(seen->head.headers);
-  if (!seen->size || (look.file.etag.empty() && seen->head.status != 416)) return Count(ctx);
+  look.file.etag = HttpsValidator(seen.head.headers);
+  if (!seen.size || (look.file.etag.empty() && seen.head.status != 416)) return Count(ctx);
   look.file.path = name_;
-  look.file.size = *seen->size;
+  look.file.size = *seen.size;
   look.kind = look.file.etag.starts_with(kHttpsDateMark) ? "last-modified" : "etag";
   if (look.file.etag.empty()) {  // an empty file whose 416 names no version: its hash is known
     look.file.etag = std::string(kHttpsHashMark) + crypto::Sha256Hex("");

@@ -11,6 +11,7 @@
 #include "api/testing/openapi_document.h"
 #include "auth/grant.h"
 #include "control/testing/control_world.h"
+#include "net/testing/raw_client.h"
 
 namespace bdn::control {
 namespace {
@@ -232,6 +233,16 @@ TEST_F(ControlApiTest, ChunksAreStoredWhileTheyArrive) {
     ASSERT_TRUE(stored) << stored.error().message();
     EXPECT_TRUE(*stored == body);
   }
+}
+
+TEST_F(ControlApiTest, AChunkThatIsTooLargeIsRefusedByItsLength) {
+  const auto digest = crypto::Blake3Of(std::string_view("x"));
+  net::testing::RawClient client(api->Client(key).endpoint().url.substr(7));
+  const std::string head =
+      "PUT " + ObjectPath(digest) + " HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer " + key +
+      "\r\nContent-Type: " + store::ContentType(store::ObjectKind::kChunk, false) +
+      "\r\nContent-Length: 536870913\r\n\r\n";
+  EXPECT_EQ(client.Ask(head).status, 413);
 }
 
 TEST_F(ControlApiTest, NothingNamesWhatItsNamespaceDoesNotHave) {

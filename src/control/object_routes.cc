@@ -106,7 +106,10 @@ class ChunkUpload {
 Result<bool> TakeChunk(store::ObjectStore& objects, const ObjectName& name, ServerRequest& rq) {
   const auto length = rq.headers().Get("Content-Length");
   const std::uint64_t expected = length ? net::ParseDecimal(*length).value_or(0) : 0;
-  if (expected > kObjectBytesMax) return ChunkUpload::TooLarge();
+  if (expected > kObjectBytesMax) {
+    auto refused = rq.Body(kObjectBytesMax);  // answers 413 without reading it
+    return refused ? ChunkUpload::TooLarge() : std::move(refused).error();
+  }
   ChunkUpload upload(rq.context(), objects, name, expected);
   BDN_TRY(rq.ReadBody([&](std::span<const std::byte> piece) { return upload.Take(piece); }));
   return upload.Finish();

@@ -308,7 +308,6 @@ class Proxy:
 
     def serve(self, client):
         number = next(self._requests)
-        log = self.log  # of now: what a killed client had asked is not the next one's
         self.before(number)
         size = int(client.headers.get("Content-Length", 0))
         body = client.rfile.read(size) if size else None
@@ -341,7 +340,7 @@ class Proxy:
             client.close_connection = True
         finally:
             with self._lock:
-                log.append((client.path, sent))
+                self.log.append((client.path, sent))
 
 
 class Apart:
@@ -372,13 +371,17 @@ class Apart:
     def agent(self, work, proxy):
         """An agent that was not started; `launch` it with `env_of`."""
         agent = Node(work, None, role="agent", name="agent", options=OF_A_RUN)
-        client = agent.work / "config" / "bdn"
-        client.mkdir(parents=True)
-        file = json.loads((self.control.data / "client.json").read_text())
-        (client / "client.json").write_text(json.dumps({**file, "url": proxy.url}))
         # Commands find the agent by the client.json that it writes into its data directory.
         agent.env["XDG_CONFIG_HOME"] = str(agent.work / "nothing")
+        self.point(agent, proxy)
         return agent
+
+    def point(self, agent, proxy):
+        """The agent's next start goes through `proxy`."""
+        client = agent.work / "config" / "bdn"
+        client.mkdir(parents=True, exist_ok=True)
+        file = json.loads((self.control.data / "client.json").read_text())
+        (client / "client.json").write_text(json.dumps({**file, "url": proxy.url}))
 
     @staticmethod
     def env_of(agent, killer=None):
@@ -435,7 +438,10 @@ class Apart:
             stored = self.stored(agent)
             before = proxy.objects()
             assert all(times == 1 for times, _ in before.values()), before
-            proxy.clear()
+            # What a killed agent had asked for may still be on its way through the first proxy.
+            proxy.stop()
+            proxy = Proxy(self.control.url)
+            self.point(agent, proxy)
             self.start(agent)
             assert sums_of(agent, "m", self.reference.location) == self.reference.sums
             after = proxy.objects()

@@ -34,34 +34,34 @@ def make_kill_model(root):
     return root
 
 
-def numbers_of(kinds, first=0):
-    """The calls to kill before: with BDN_E2E_EVERY=1 every one; else a quarter of those that are not in
-    the middle of a row of writes.
+def numbers_of(kinds, one_in):
+    """The calls to kill before: with BDN_E2E_EVERY=1 every one; else some of those that are not in the
+    middle of a row of writes.
     """
-    numbers = range(first, len(kinds) + 1)
+    numbers = range(len(kinds) + 1)
     if EVERY:
         return list(numbers)
-    return [n for n in numbers if n % 16 == 0 or kinds[max(n - 1, first):n + 1] != "ww"][::4]
+    return [n for n in numbers if n % 16 == 0 or kinds[max(n - 1, 0):n + 1] != "ww"][::one_in]
 
 
-def in_rounds(kill, kinds, first=0, together=TOGETHER):
+def in_rounds(kill, kinds, one_in=4):
     """Kills before each chosen call, several at a time; returns the number of kills."""
-    numbers = numbers_of(kinds, first)
-    with concurrent.futures.ThreadPoolExecutor(together) as pool:
+    numbers = numbers_of(kinds, one_in)
+    with concurrent.futures.ThreadPoolExecutor(TOGETHER) as pool:
         rounds = {n: pool.submit(kill, n) for n in numbers}
     wrong = {n: r.exception() for n, r in rounds.items() if r.exception()}
     assert not wrong, f"{len(wrong)} of {len(numbers)} rounds failed:\n" + "\n".join(
         f"before call {n}: {e}" for n, e in wrong.items())
     killed = {n for n, r in rounds.items() if r.result()}
     # Timing moves a few calls at the end; before it, every round must have been a kill.
-    early = first + (len(kinds) - first) * 3 // 4
+    early = len(kinds) * 3 // 4
     assert not [n for n in numbers if n < early and n not in killed]
     kills = len(killed)
     for number in itertools.count(len(kinds) + 1, 7):
         if not kill(number):
             break
         kills += 1
-    print(f"\n{kills} kills, {len(kinds) - first} calls")
+    print(f"\n{kills} kills, {len(kinds)} calls")
     return kills
 
 
@@ -225,6 +225,37 @@ class Reference:
         assert len(again) <= 1, f"fetched again: {again}"
         missing = [p for p, digest in self.published.digest.items() if digest not in stored]
         assert set(missing) <= set(after), "something is stored that nobody fetched"
+
+    def count_push(self):
+        """The calls of a control plane that takes a volume version, and what it then has."""
+        node = Node(self.sub("push"), None, role=self.role)
+        killer = Killer(node.work / "counter")
+        try:
+            node.start(env=killer.env)
+            node.ok("volume", "push", self.repo, "bdn:kill/v")
+            kinds = killer.kinds()
+        finally:
+            node.stop()
+        self.pushed_objects = objects_of(node)
+        return kinds
+
+    def kill_push(self, number):
+        """Kills the control plane before its call `number`, of a start and a push of a directory."""
+        work = self.sub(f"push-{number}")
+        node = Node(work, None, role=self.role)
+        try:
+            dead = start_or_die(node, Killer(work / "counter", number).env)
+            push = None if dead else node.bdn("volume", "push", self.repo, "bdn:kill/v")
+            killed = stopped_by_kill(node, dead or push.code != 0)
+            node.start()
+            node.ok("volume", "push", self.repo, "bdn:kill/v")
+            node.ok("pull", "bdn:kill/v", work / "pulled")
+            assert tree_of(work / "pulled") == tree_of(self.repo)
+            assert_collected(node, self.pushed_objects)
+            return killed
+        finally:
+            node.stop()
+            shutil.rmtree(work, ignore_errors=True)
 
     def kill_fill(self, number):
         """Kills `bdn up` before its call `number`, of a start and a node fill."""

@@ -1,8 +1,10 @@
 """kill -9 of agents, and of the control plane that they fill from, between any two steps."""
 
+import json
 import os
 import shutil
 import signal
+import urllib.request
 
 import pytest
 from harness import EVERY
@@ -38,8 +40,22 @@ def agent(apart, work):
     proxy.stop()
 
 
+def trees_of(agent):
+    """What the agent's cache has, by the agent's own API."""
+    client = json.loads((agent.data / "client.json").read_text())
+    request = urllib.request.Request(
+        client["node_url"] + "/v1/node/cache",
+        headers={"Authorization": "Bearer " + (client.get("node_key") or client["api_key"])})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.loads(answer.read())["trees"]
+
+
 def test_a_node_fill_survives_a_kill_before_any_of_its_steps(together):
     assert in_rounds(together.kill_fill, together.fill_kinds) > 10
+
+
+def test_a_push_of_a_directory_survives_a_kill_before_any_step_of_the_control_plane(apart):
+    assert in_rounds(apart.reference.kill_push, apart.reference.count_push(), one_in=8) > 10
 
 
 def test_an_agent_of_its_own_survives_a_kill_before_any_of_its_steps_and_fetches_nothing_twice(apart):
@@ -81,6 +97,7 @@ def test_a_killed_control_plane_does_not_end_servers_and_is_needed_for_new_start
         # A restarted agent takes the running server's lease again by itself.
         agent.process.kill()
         apart.start(agent)
+        assert [tree["leases"] for tree in trees_of(agent)] == [1]
         assert server.popen.poll() is None
         server.signal(signal.SIGTERM)
         assert server.wait() == 143

@@ -162,8 +162,10 @@ void AddLocalCommands(CLI::App& app, CommandLine& line) {
       "Say for each source what is mounted where, which secret it uses and whether it is set, "
       "whether its revision may move, and which files the patterns select and leave");
   validate->add_flag("--offline", v.offline, "With --explain: contact nothing")->needs(explain);
-  validate->add_option("--allow-private", v.allow_private,
-                       "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)");
+  validate
+      ->add_option("--allow-private", v.allow_private,
+                   "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)")
+      ->allow_extra_args(false);
   AddJson(validate, line);
   AddClientOptions(validate, line);
   Example(validate,
@@ -261,8 +263,10 @@ void AddMigrateCommand(CLI::App& app, CommandLine& line) {
                     "Write patterns that select what the old ones did: '*.json' as '**/*.json'");
   migrate->add_flag("--offline", m.offline,
                     "Do not list sources to show which files changed patterns select");
-  migrate->add_option("--allow-private", m.allow_private,
-                      "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)");
+  migrate
+      ->add_option("--allow-private", m.allow_private,
+                   "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)")
+      ->allow_extra_args(false);
   AddJson(migrate, line);
   Example(migrate,
           "  bdn migrate my-model/\n"

@@ -65,7 +65,7 @@ void ExplainFiles(const model::WeightsSource& weights,
                   SourceExplanation& out) {
   if (!listing) {
     const std::string& hint = listing.error().hint();
-    out.not_listed = listing.error().message() + (hint.empty() ? "" : "; " + hint);
+    out.not_listed = listing.error().message() + (hint.empty() ? "" : ". " + hint);
     return;
   }
   out.warnings = listing->pin.warnings;
@@ -100,6 +100,11 @@ std::vector<SourceExplanation> Explain(App& app,
   return explained;
 }
 
+bool NeedsCredentials(model::Scheme scheme) {
+  return scheme == model::Scheme::kS3 || scheme == model::Scheme::kR2 ||
+         scheme == model::Scheme::kGs;
+}
+
 std::string SecretText(const Terminal& terminal,
                        const model::WeightsSource& weights,
                        const SourceExplanation& explained) {
@@ -116,7 +121,11 @@ std::string SecretText(const Terminal& terminal,
   text = model::PrintableText(text);
   switch (explained.secret) {
     case SecretState::kNone:
-      return text.empty() ? "none: the source is read anonymously" : text;
+      if (!text.empty()) return text;
+      return NeedsCredentials(weights.uri.scheme)
+                 ? fmt::format("none, and {}:// needs credentials: the mirror will fail",
+                               model::SchemeName(weights.uri.scheme))
+                 : "none: the source is read anonymously";
     case SecretState::kSet:
       return text + terminal.Paint(Colour::kGreen, "set", false);
     case SecretState::kNotSet:

@@ -28,7 +28,7 @@ constexpr int kUsage = 2;
 constexpr std::string_view kConfigName = "config.yaml";
 // How often the prompt looks whether Ctrl-C was pressed.
 constexpr int kPromptPollMs = 100;
-constexpr std::size_t kAnswerBytesMax = 4096;
+constexpr std::size_t kAnswerLineMax = 4096;
 
 enum class Answer { kYes, kNo, kRewrite, kNone };
 
@@ -36,7 +36,7 @@ enum class Answer { kYes, kNo, kRewrite, kNone };
 // and when `ctx` is cancelled.
 std::optional<std::string> ReadLine(const Context& ctx) {
   std::string line;
-  while (line.size() < kAnswerBytesMax) {
+  while (line.size() < kAnswerLineMax) {
     pollfd in{STDIN_FILENO, POLLIN, 0};
     const int ready = ::poll(&in, 1, kPromptPollMs);
     if (!ctx.Check()) return std::nullopt;

@@ -24,9 +24,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-const std::filesystem::path kDirectory = std::filesystem::path(BDN_MODEL_TESTDATA) / "chains";
+const std::filesystem::path kChains = std::filesystem::path(BDN_MODEL_TESTDATA) / "chains";
 
-std::string ReadFile(const std::filesystem::path& path) {
+std::string ReadText(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   EXPECT_TRUE(file) << path;
   std::stringstream text;
@@ -36,14 +36,14 @@ std::string ReadFile(const std::filesystem::path& path) {
 
 std::vector<std::filesystem::path> Files() {
   std::vector<std::filesystem::path> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(kDirectory)) {
+  for (const auto& entry : std::filesystem::directory_iterator(kChains)) {
     if (entry.path().extension() == ".py") paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());
   return paths;
 }
 
-std::string Describe(const std::string& before, const MigrateResult& result) {
+std::string DescribeChains(const std::string& before, const MigrateResult& result) {
   constexpr const char* kOutcomes[] = {"migrated", "nothing to do", "refused"};
   std::string out = fmt::format("{}{}{}\n", kOutcomes[static_cast<int>(result.outcome)],
                                 result.message.empty() ? "" : ": ", result.message);
@@ -63,7 +63,7 @@ TEST(Chains, GoldenFiles) {
   ASSERT_GE(Files().size(), 11u);
   for (const auto& path : Files()) {
     SCOPED_TRACE(path.filename());
-    const std::string text = ReadFile(path);
+    const std::string text = ReadText(path);
     for (const bool rewrite : {false, true}) {
       const MigrateResult result =
           Migrate(std::nullopt, {{"chain.py", text}}, {.rewrite_patterns = rewrite});
@@ -71,11 +71,11 @@ TEST(Chains, GoldenFiles) {
       expected.replace_extension(rewrite ? ".rewritten" : ".expected");
       // The second only where it differs.
       const MigrateResult plain = Migrate(std::nullopt, {{"chain.py", text}});
-      if (rewrite && Describe(text, plain) == Describe(text, result)) continue;
+      if (rewrite && DescribeChains(text, plain) == DescribeChains(text, result)) continue;
       if (std::getenv("BDN_UPDATE_GOLDEN") != nullptr) {
-        std::ofstream(expected, std::ios::binary) << Describe(text, result);
+        std::ofstream(expected, std::ios::binary) << DescribeChains(text, result);
       }
-      EXPECT_EQ(ReadFile(expected), Describe(text, result));
+      EXPECT_EQ(ReadText(expected), DescribeChains(text, result));
       EXPECT_EQ(result.text, "");
       for (const CodeFile& file : result.code) {
         const MigrateResult again = Migrate(std::nullopt, {file}, {.rewrite_patterns = rewrite});
@@ -88,7 +88,7 @@ TEST(Chains, GoldenFiles) {
 }
 
 TEST(Chains, AConstantThatAnotherFileUsesStays) {
-  const std::string chain = ReadFile(kDirectory / "shared_constant.py");
+  const std::string chain = ReadText(kChains / "shared_constant.py");
   EXPECT_EQ(Migrate(std::nullopt, {{"a.py", chain}}).code.size(), 1u);
   const auto result =
       Migrate(std::nullopt, {{"a.py", chain}, {"b.py", "from a import CACHE\nprint(CACHE)\n"}});
@@ -98,7 +98,7 @@ TEST(Chains, AConstantThatAnotherFileUsesStays) {
 }
 
 TEST(Chains, AConfigAndAChainAreOneMigration) {
-  const std::string chain = ReadFile(kDirectory / "shared_constant.py");
+  const std::string chain = ReadText(kChains / "shared_constant.py");
   const std::string old = "hf_cache: [{repo_id: x/y}]\n";
   const auto both = Migrate(old, {{"a.py", chain}});
   EXPECT_EQ(both.outcome, MigrateOutcome::kMigrated);

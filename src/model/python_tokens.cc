@@ -9,7 +9,7 @@
 namespace bdn::model {
 namespace {
 
-constexpr int kDepthMax = 200;
+constexpr int kBracketsMax = 200;
 constexpr int kNestedStringsMax = 50;
 
 bool IsNameStart(char c) {
@@ -17,7 +17,7 @@ bool IsNameStart(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
-bool IsDigit(char c) {
+bool IsPyDigit(char c) {
   return c >= '0' && c <= '9';
 }
 
@@ -91,13 +91,13 @@ class Tokenizer {
     }
     if (IsNameStart(c)) return Name();
     if (c == '"' || c == '\'') return String(begin);
-    if (IsDigit(c) || (c == '.' && IsDigit(Peek(1)))) return Numeral();
+    if (IsPyDigit(c) || (c == '.' && IsPyDigit(Peek(1)))) return Numeral();
     return Operator();
   }
 
   bool Name() {
     const std::size_t begin = at_;
-    while (IsNameStart(Peek()) || IsDigit(Peek())) ++at_;
+    while (IsNameStart(Peek()) || IsPyDigit(Peek())) ++at_;
     const bool quote = Peek() == '"' || Peek() == '\'';
     if (quote && IsStringPrefix(text_.substr(begin, at_ - begin))) return String(begin);
     Push(PyKind::kName, begin, line_);
@@ -106,7 +106,7 @@ class Tokenizer {
 
   bool Numeral() {
     const std::size_t begin = at_;
-    while (IsNameStart(Peek()) || IsDigit(Peek()) || Peek() == '.') ++at_;
+    while (IsNameStart(Peek()) || IsPyDigit(Peek()) || Peek() == '.') ++at_;
     Push(PyKind::kNumber, begin, line_);
     return true;
   }
@@ -115,7 +115,7 @@ class Tokenizer {
     const std::size_t begin = at_;
     const char c = Peek();
     if (c == '(' || c == '[' || c == '{') {
-      if (Depth() >= kDepthMax) return false;
+      if (Depth() >= kBracketsMax) return false;
       ++at_;
       Push(PyKind::kOperator, begin, line_);
       open_.push_back(out_.tokens.size() - 1);

@@ -96,6 +96,13 @@ struct DoctorOptions {
   std::string source;
   std::vector<std::string> allow_private;
   std::string token_file;
+  // With any of these the control plane looks, with what it has; nothing is tried from here.
+  bool from_control_plane = false;
+  std::string secret;  // name
+  std::string aws_role;
+  std::string aws_region;
+  std::string gcp_service_account;
+  std::string gcp_provider;
 };
 // Exits 0 when no step failed, else 1.
 ExitCode DoctorSource(App& app, const DoctorOptions& options);

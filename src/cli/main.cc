@@ -220,10 +220,21 @@ void AddDoctorCommand(CLI::App& app, CommandLine& line) {
                      "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)");
   doctor->add_option("--token-file", line.doctor.token_file,
                      "File with a token or credentials (or HF_TOKEN)");
+  doctor->add_flag("--from-control-plane", line.doctor.from_control_plane,
+                   "Try it from the control plane, as mirrors do; so do the options below");
+  doctor->add_option("--secret", line.doctor.secret, "Name of a secret that is set there");
+  doctor->add_option("--aws-role", line.doctor.aws_role, "AWS_OIDC: ARN of the role");
+  doctor->add_option("--aws-region", line.doctor.aws_region, "AWS_OIDC: its region");
+  doctor->add_option("--gcp-service-account", line.doctor.gcp_service_account,
+                     "GCP_OIDC: e-mail address");
+  doctor->add_option("--gcp-provider", line.doctor.gcp_provider,
+                     "GCP_OIDC: workload identity provider");
   AddJson(doctor, line);
+  AddClientOptions(doctor, line);
   Example(doctor,
           "  bdn doctor hf://owner/gated-model\n"
           "  bdn doctor s3://bucket/models/w --token-file keys.json\n"
+          "  bdn doctor gs://bucket/models --secret gcs_key      # from the control plane\n"
           "  bdn doctor azure://acme/models --token-file sas.txt --json | jq .steps\n");
   doctor->callback(
       [&line] { line.run = [&line](App& a) { return DoctorSource(a, line.doctor); }; });

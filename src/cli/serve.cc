@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "cli/app.h"
 #include "cli/operator_network.h"
+#include "control/doctor_route.h"
 #include "control/http_api.h"
 #include "control/mirror_sources.h"
 #include "crypto/hash.h"
@@ -65,6 +66,7 @@ struct ControlRole {
   std::unique_ptr<control::ControlPlane> plane;
   std::unique_ptr<control::TrainingStore> training;
   std::optional<control::HttpApiDeps> api;
+  std::optional<control::DoctorRouteDeps> doctor;
   std::jthread worker_thread;
 };
 
@@ -148,6 +150,18 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
   role.api.emplace(control::HttpApiDeps{*role.plane, *role.metadata, *role.objects, app.ctx.clock(),
                                         std::move(grant_key), role.mirror_changed,
                                         role.training.get(), "", !o.tls_certificate.empty()});
+  role.doctor.emplace(
+      control::DoctorRouteDeps{.upstream = *role.upstream,
+                               .environment =
+                                   [&app, &role, endpoint](net::Transport& transport) {
+                                     source::SourceEnvironment environment =
+                                         MakeSourceEnvironment(app.env, transport, role.limiters);
+                                     environment.hf_endpoint = endpoint;
+                                     environment.random = &RandomUnit;
+                                     return environment;
+                                   },
+                               .vault = *role.vault,
+                               .org = role.plane->options().org});
   role.worker_thread =
       std::jthread([&role](std::stop_token stop) { role.worker->Run(std::move(stop)); });
   return {};
@@ -289,6 +303,7 @@ ExitCode ServeWithControl(App& app, const ServeOptions& o) {
   AgentRole agent;
   net::Router router;
   control::AddControlRoutes(router, *control.api);
+  control::AddDoctorRoute(router, *control.doctor);
   if (o.agent) {
     BDN_TRY(StartAgent(app, o, *control.objects, agent));
     agent::AddNodeRoutes(router, *agent.agent, *agent.cache, *agent.host);

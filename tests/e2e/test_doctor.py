@@ -146,3 +146,34 @@ def test_s3_names_the_right_that_is_missing(rgw, node):
     _, steps = doctor(node, "s3://doctor/models/w", '{"access_key_id": "AK", "secret_access_key": "SK"}', env)
     assert states(steps) == {"credentials": "failed"}
     assert "must be named aws_access_key_id" in steps["credentials"]["fix"]
+
+
+# --- from the control plane ---
+
+
+def test_the_control_plane_looks_with_its_own_secrets(start, work):
+    root = work / "container"
+    make_small_model(root / "w")
+    azure = FakeAzure(work, {"models": root})
+    start.running.append(azure)
+    node = start.stopped_node()
+    node.env.update(azure.env)
+    node.start()
+    node.ok("secret", "set", "azure", stdin=sas())
+    node.ok("secret", "set", "lister", stdin=sas("l"))
+    # The command itself cannot reach anything: only the control plane has the endpoint.
+    here = {"AZURE_STORAGE_BLOB_ENDPOINT": ""}
+    source = "azure://acme/models/w"
+    report = node.ok("doctor", source, "--secret", "azure", "--json", env=here).json()
+    assert report["ok"] and report["source"] == source
+    done = node.bdn("doctor", source, "--secret", "lister", env=here)
+    assert done.code == 1 and "with r in its sp" in done.out
+    assert "sig=" not in done.out + done.err + node.process.text()
+    done = node.bdn("doctor", source, "--secret", "unset", env=here)
+    assert done.code == 5 and "bdn secret set unset" in done.err
+    done = node.bdn("doctor", source, "--from-control-plane", env=here)
+    assert done.code == 1 and "secret_id is required" in done.out
+    done = node.bdn("doctor", source, "--secret", "azure", "--token-file", "/dev/null", env=here)
+    assert done.code == 1 and "give one of them" in done.err
+    done = node.bdn("doctor", "s3://bucket/w", "--aws-role", "arn:aws:iam::123456789012:role/r", "--aws-region", "us-east-1")
+    assert done.code == 1 and "issuer" in done.out

@@ -199,6 +199,8 @@ TEST(PyNames, AreThoseOfImports) {
   EXPECT_EQ(Qualified("if x:\n  import a\n", "a.B"), "a.B");
   EXPECT_EQ(Qualified("import a\nimport a", "a.B"), "a.B");
   EXPECT_EQ(Qualified("import a\n", "b.C"), "");
+  EXPECT_EQ(Qualified("import a import b, c", "c.D"), "");
+  EXPECT_EQ(Qualified("from a import b import c", "b.D"), "");
 }
 
 TEST(PyNames, ThatAreBoundTwiceAreNotKnown) {

@@ -67,6 +67,7 @@ void PyNames::ReadImport(std::size_t begin, std::size_t end) {
       import.local = import.qualified = module.substr(0, module.find('.'));
     }
     import.last = at - 1;
+    if (at < end && !Is(at, ",")) return;  // not Python
     // "import a.b" and "import a.c" bind the same a.
     const PyImport* before = ImportOf(import.local);
     if (before == nullptr || before->qualified != import.qualified) ++bindings_[import.local];
@@ -91,6 +92,7 @@ void PyNames::ReadFrom(std::size_t begin, std::size_t end) {
       at += 2;
     }
     import.last = at - 1;
+    if (at < end && !Is(at, ",") && !Is(at, ")")) return;  // not Python
     const PyImport* before = ImportOf(import.local);
     if (before == nullptr || before->qualified != import.qualified) ++bindings_[import.local];
     imports_.push_back(std::move(import));

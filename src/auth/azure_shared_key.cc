@@ -27,7 +27,7 @@ std::string_view TrimBlanks(std::string_view text) {
   return text;
 }
 
-std::string CanonicalHeaders(const net::Headers& headers) {
+std::string CanonicalAzureHeaders(const net::Headers& headers) {
   std::map<std::string, std::string> sorted;
   for (const auto& [name, value] : headers.fields()) {
     std::string lower = LowerAscii(name);
@@ -89,7 +89,7 @@ std::string AzureStringToSign(const net::HttpRequest& request, std::string_view 
     }
     text += "\n";
   }
-  return text + CanonicalHeaders(request.headers) + CanonicalResource(request.url, account);
+  return text + CanonicalAzureHeaders(request.headers) + CanonicalResource(request.url, account);
 }
 
 std::string SignAzureSharedKey(const net::HttpRequest& request, const AzureSharedKey& key) {

@@ -10,7 +10,7 @@ namespace bdn::cloud {
 namespace {
 
 // Differences of the clocks below this are not why a signature is refused (the limit is 15 min).
-constexpr std::chrono::minutes kSkewMin{5};
+constexpr std::chrono::minutes kAzureSkewMin{5};
 
 // Passes 2xx on and keeps the beginning of everything else.
 class AzureSplitter final : public net::ResponseSink {
@@ -205,7 +205,7 @@ Result<net::ResponseHead> AzureClient::Send(const Context& ctx,
     const auto date = head.headers.Get("Date");
     const auto theirs = date ? ParseHttpDate(*date) : std::nullopt;
     if (!site_.secret.account_key.empty() && head.status == 403 && theirs && !clock_fixed &&
-        std::chrono::abs(*theirs - (now + skew)) > kSkewMin) {
+        std::chrono::abs(*theirs - (now + skew)) > kAzureSkewMin) {
       skew_.With([&](Duration& d) { d = *theirs - now; });
       clock_fixed = true;
       continue;

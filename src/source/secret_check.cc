@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kCheckedSecretBytesMax = 64 * 1024;
 
-enum class Look : std::uint8_t { kOther, kS3, kGoogle, kAzure };
+enum class SecretLook : std::uint8_t { kOther, kS3, kGoogle, kAzure };
 
 std::string_view WithoutBlanks(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r\n";
@@ -41,29 +41,30 @@ bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> all)
 }
 
 // By one name that nothing else has: a model's own JSON must not be taken for a provider's.
-Look LookOfName(std::string_view name) {
+SecretLook LookOfName(std::string_view name) {
   const std::string letters = LowerLetters(name);
   if (IsOneOf(letters, {"awsaccesskeyid", "awssecretaccesskey", "accesskeyid", "secretaccesskey",
                         "awssessiontoken", "rjurisdiction"})) {
-    return Look::kS3;
+    return SecretLook::kS3;
   }
   if (letters.starts_with("azure") ||
       IsOneOf(letters, {"accountkey", "sastoken", "storageaccountkey"})) {
-    return Look::kAzure;
+    return SecretLook::kAzure;
   }
-  if (IsOneOf(letters, {"clientemail", "privatekeyid", "clientxcerturl"})) return Look::kGoogle;
-  return Look::kOther;
+  if (IsOneOf(letters, {"clientemail", "privatekeyid", "clientxcerturl"}))
+    return SecretLook::kGoogle;
+  return SecretLook::kOther;
 }
 
-Look LookOfJson(const boost::json::object& object) {
+SecretLook LookOfJson(const boost::json::object& object) {
   const auto* type = object.if_contains("type");
   if (type != nullptr && type->is_string() && type->get_string() == "service_account") {
-    return Look::kGoogle;
+    return SecretLook::kGoogle;
   }
   for (const auto& member : object) {
-    if (const Look look = LookOfName(member.key()); look != Look::kOther) return look;
+    if (const SecretLook look = LookOfName(member.key()); look != SecretLook::kOther) return look;
   }
-  return Look::kOther;
+  return SecretLook::kOther;
 }
 
 bool LooksLikeAzureText(std::string_view text) {
@@ -71,13 +72,13 @@ bool LooksLikeAzureText(std::string_view text) {
   return has("AccountKey=") || has("SharedAccessSignature=") || (has("sig=") && has("sv="));
 }
 
-Status CheckAs(Look look, std::string_view text, std::vector<std::string>& notes) {
-  if (look == Look::kS3) {
+Status CheckAs(SecretLook look, std::string_view text, std::vector<std::string>& notes) {
+  if (look == SecretLook::kS3) {
     BDN_ASSIGN(auto secret, cloud::ParseS3Secret(text));
     std::move(secret.warnings.begin(), secret.warnings.end(), std::back_inserter(notes));
-  } else if (look == Look::kGoogle) {
+  } else if (look == SecretLook::kGoogle) {
     BDN_TRY(cloud::ParseGcpSecret(text));
-  } else if (look == Look::kAzure) {
+  } else if (look == SecretLook::kAzure) {
     BDN_ASSIGN(const auto secret, cloud::ParseAzureSecret(text));
     if (const auto ends = cloud::AzureSasExpiry(secret.sas)) {
       notes.push_back("the SAS token ends at " + FormatRfc3339(*ends));
@@ -149,7 +150,7 @@ Result<CheckedSecret> CheckSecret(std::string_view name, std::string_view value)
   if (json) {
     BDN_TRY(CheckJsonSecret(trimmed, checked.notes));
   } else if (LooksLikeAzureText(trimmed)) {
-    BDN_TRY(CheckAs(Look::kAzure, trimmed, checked.notes));
+    BDN_TRY(CheckAs(SecretLook::kAzure, trimmed, checked.notes));
   } else {
     NoteAboutTokens(name, trimmed, checked.notes);
   }

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from azure_server import KEY, KEY_SECRET, OTHER_KEY, FakeAzure, sas
-from harness import CHUNK, MIB, make_model, pseudo_random, tree_of, write_config, write_safetensors
+from harness import CHUNK, MIB, deployment_id, make_model, pseudo_random, tree_of, write_config, write_safetensors
 
 AUTH = {"auth": {"auth_method": "CUSTOM_SECRET", "auth_secret_name": "azure"}}
 
@@ -184,3 +184,27 @@ def test_a_blob_that_is_overwritten_meanwhile_is_a_changed_source(azure, node, w
     node.ok("secret", "set", "azure", stdin=KEY_SECRET)
     error = fail(node, config_for(work, location))
     assert "source changed" in error["message"] and "model.safetensors" in error["message"], error
+
+
+def test_a_reset_at_every_mebibyte_slows_but_does_not_stop(azure, node, work, location, model):
+    azure.fault(kind="reset-after", path_part="model.safetensors", after_bytes=1 * MIB, count=-1)
+    node.ok("secret", "set", "azure", stdin=KEY_SECRET)
+    # Each range gets a byte further than the one before, which resets the budget of retries.
+    assert node.push(config_for(work, location), "--wait", timeout=160)["status"] == "ACTIVE"
+    assert files_at(node, "first", location) == expected(model)
+
+
+def test_two_pushes_at_once_are_one_download(azure, node, work, location, model):
+    node.ok("secret", "set", "azure", stdin=KEY_SECRET)
+    ids = [deployment_id(node.push(config_for(work, location, name))) for name in ("one", "two")]
+    for one in ids:
+        assert node.ok("watch", one, "--json", timeout=90).json()["status"] == "ACTIVE"
+    assert sum(e["bytes"] for e in azure.content()) == sum(n for n, _ in tree_of(model / "w/v1")[0].values())
+
+
+def test_a_storage_that_falls_silent_is_left_and_resumed(azure, node, work, location, model):
+    """30 seconds without a byte end a try."""
+    azure.fault(kind="stall", path_part="model.safetensors", after_bytes=1 * MIB, count=1)
+    node.ok("secret", "set", "azure", stdin=KEY_SECRET)
+    assert node.push(config_for(work, location), "--wait", timeout=160)["status"] == "ACTIVE"
+    assert files_at(node, "first", location) == expected(model)

@@ -93,7 +93,7 @@ struct LsOptions {
 ExitCode Ls(App& app, const LsOptions& options);
 
 struct DoctorOptions {
-  std::string source;
+  std::string source;  // empty: this machine
   std::vector<std::string> allow_private;
   std::string token_file;
   // With any of these the control plane looks, with what it has; nothing is tried from here.
@@ -106,6 +106,7 @@ struct DoctorOptions {
 };
 // Exits 0 when no step failed, else 1.
 ExitCode DoctorSource(App& app, const DoctorOptions& options);
+ExitCode DoctorMachine(App& app);
 
 struct MigrateOptions {
   std::string dir = ".";

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cli/app.h"
+#include "cli/doctor_report.h"
 #include "cli/operator_network.h"
 #include "model/source_uri.h"
 
@@ -92,10 +93,15 @@ Result<source::DoctorReport> LookFromHere(const App& app,
 }  // namespace
 
 ExitCode DoctorSource(App& app, const DoctorOptions& options) {
+  if (options.source.empty()) return DoctorMachine(app);
   BDN_ASSIGN(const model::SourceUri uri, model::ParseSourceUri(options.source));
   BDN_ASSIGN(const source::DoctorReport report, IsForControlPlane(options)
                                                     ? AskControlPlane(app, options)
                                                     : LookFromHere(app, uri, options));
+  return ShowDoctorReport(app, report);
+}
+
+ExitCode ShowDoctorReport(App& app, const source::DoctorReport& report) {
   if (app.json) {
     app.terminal.Out(source::ToJson(report) + "\n");
   } else {

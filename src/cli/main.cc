@@ -213,9 +213,9 @@ void AddLocalCommands(CLI::App& app, CommandLine& line) {
 }
 
 void AddDoctorCommand(CLI::App& app, CommandLine& line) {
-  auto* doctor =
-      app.add_subcommand("doctor", "Try every call that a source needs and say what is missing");
-  doctor->add_option("source", line.doctor.source, "Source URI")->required();
+  auto* doctor = app.add_subcommand(
+      "doctor", "Try all that a source, or this machine, needs; say what is missing");
+  doctor->add_option("source", line.doctor.source, "Source URI (without one: this machine)");
   doctor->add_option("--allow-private", line.doctor.allow_private,
                      "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)");
   doctor->add_option("--token-file", line.doctor.token_file,
@@ -232,6 +232,7 @@ void AddDoctorCommand(CLI::App& app, CommandLine& line) {
   AddJson(doctor, line);
   AddClientOptions(doctor, line);
   Example(doctor,
+          "  bdn doctor                                          # this machine\n"
           "  bdn doctor hf://owner/gated-model\n"
           "  bdn doctor s3://bucket/models/w --token-file keys.json\n"
           "  bdn doctor gs://bucket/models --secret gcs_key      # from the control plane\n"

@@ -177,3 +177,24 @@ def test_the_control_plane_looks_with_its_own_secrets(start, work):
     assert done.code == 1 and "give one of them" in done.err
     done = node.bdn("doctor", "s3://bucket/w", "--aws-role", "arn:aws:iam::123456789012:role/r", "--aws-region", "us-east-1")
     assert done.code == 1 and "issuer" in done.out
+
+
+# --- this machine ---
+
+
+def test_this_machine(start, work):
+    node = start.node()
+    report = node.ok("doctor", "--json").json()
+    assert [s["name"] for s in report["steps"]] == ["kernel", "namespaces", "disk", "control", "key", "node"]
+    assert report["ok"] and {s["state"] for s in report["steps"]} == {"ok"}
+    assert node.url in node.ok("doctor").out
+    wrong = node.bdn("doctor", "--json", "--api-key", "bdn_wrong")
+    assert wrong.code == 1
+    assert {s["name"]: s["state"] for s in wrong.json()["steps"]}["key"] == "failed"
+    node.process.stop()
+    stopped = node.bdn("doctor")
+    assert stopped.code == 1 and "is `bdn up`" in stopped.out
+    fresh = node.bdn("doctor", "--json", env={"BDN_DATA": str(work / "none"), "XDG_CONFIG_HOME": str(work / "none")})
+    assert fresh.code == 1
+    states = {s["name"]: s["state"] for s in fresh.json()["steps"]}
+    assert states["control"] == "failed" and states["key"] == states["node"] == "skipped"

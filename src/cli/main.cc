@@ -201,11 +201,14 @@ void AddLocalCommands(CLI::App& app, CommandLine& line) {
   AddPatterns(ls, line);
   ls->add_option("--allow-private", line.ls.allow_private,
                  "Host or CIDR that may be a private address (or BDN_ALLOW_PRIVATE)");
-  ls->add_option("--token-file", line.ls.token_file, "File with a token (or HF_TOKEN)");
+  ls->add_option("--token-file", line.ls.token_file,
+                 "File with what a secret holds: a token (or HF_TOKEN), or JSON");
   AddJson(ls, line);
   Example(ls,
           "  bdn ls hf://openai-community/gpt2\n"
-          "  bdn ls hf://owner/repo@v1.0 --allow '**/*.safetensors' --json\n");
+          "  bdn ls hf://owner/repo@v1.0 --allow '**/*.safetensors' --json\n"
+          "  bdn ls gs://bucket/models/w --token-file key.json\n"
+          "  bdn ls https://host/model.gguf\n");
   ls->callback([&line, ls] {
     SetPatterns(line, ls, line.ls.allow, line.ls.ignore);
     line.run = [&line](App& a) { return Ls(a, line.ls); };

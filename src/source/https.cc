@@ -11,6 +11,7 @@
 #include "codec/json.h"
 #include "crypto/hash.h"
 #include "source/https_sinks.h"
+#include "source/https_stream.h"
 #include "source/listing.h"
 
 namespace bdn::source {
@@ -113,6 +114,16 @@ class HttpsSource final : public Source {
   Result<Look> LookAt(const Context& ctx);
   Result<Look> Count(const Context& ctx);
   Status CheckAnswer(const net::ResponseHead& head) const;
+  // What an answer of 300 and more to a read means.
+  Error RefusalOf(const HttpsRangeSink& answer, WallTime now) const;
+  // One attempt; `*pos` follows what the sink has got.
+  Status ReadRange(const Context& ctx,
+                   const RemoteFile& file,
+                   std::uint64_t* pos,
+                   std::uint64_t end,
+                   const ByteSink& sink,
+                   bool* final);
+  std::shared_ptr<HttpsStream> StreamOf(const RemoteFile& file);
   std::vector<RemoteFile> FilesOf(const Look& look) const { return {look.file}; }
   Error ErrorOf(const net::ResponseHead& head, std::string_view text, WallTime now) const;
 
@@ -126,6 +137,12 @@ class HttpsSource final : public Source {
   std::string identity_;
   net::RedirectPolicy redirects_;
   Guarded<Last> last_;  // so that List after Resolve does not ask again
+  Guarded<bool> without_ranges_{false};
+  struct Streaming {
+    std::string version;
+    std::shared_ptr<HttpsStream> stream;
+  };
+  Guarded<Streaming> streaming_;  // last: its thread ends before what it uses
 };
 
 Error HttpsSource::ErrorOf(const net::ResponseHead& head,
@@ -252,11 +269,8 @@ Result<Look> HttpsSource::LookAt(const Context& ctx) {
   Seen seen;
   const bool told = head && head->head.status == 200;
   if (told) seen = *head;
-  const bool ranges = told && Lower(seen.head.headers.Get("Accept-Ranges").value_or("")) == "bytes";
-  // A HEAD without a length, or with 0, is not to be believed; and whether a large file can be read
-  // in ranges is better known now.
-  const bool doubt =
-      !told || seen.size.value_or(0) == 0 || (!ranges && *seen.size > kHttpsWholeBodyBytesMax);
+  // A HEAD without a length, or with 0, is not to be believed.
+  const bool doubt = !told || seen.size.value_or(0) == 0;
   if (doubt) {
     BDN_ASSIGN(seen, Ask(ctx, [&]() -> Result<Seen> {
                  HttpsProbeSink sink(false);
@@ -270,13 +284,6 @@ Result<Look> HttpsSource::LookAt(const Context& ctx) {
                  }
                  return now;
                }));
-    if (seen.head.status == 200 && seen.size.value_or(0) > kHttpsWholeBodyBytesMax) {
-      return Error(Code::kUnsupported,
-                   fmt::format("{}: the server does not send ranges, and without them at most {} "
-                               "bytes are read; the file has {}",
-                               identity_, kHttpsWholeBodyBytesMax, *seen.size))
-          .WithHint("publish the file on a server that answers Range requests");
-    }
   }
   if (seen.head.status != 416) BDN_TRY(CheckAnswer(seen.head));
   Look look;
@@ -324,6 +331,56 @@ Result<std::vector<RemoteFile>> HttpsSource::List(const Context& ctx, const Pin&
   return std::vector<RemoteFile>{look.file};
 }
 
+Error HttpsSource::RefusalOf(const HttpsRangeSink& answer, WallTime now) const {
+  Error error = ErrorOf(*answer.head, answer.text, now);
+  const int code = answer.head->status;
+  if (code != 404 && code != 410 && code != 412 && code != 416) return error;
+  // It was there, with this size, when it was listed.
+  return Error(Code::kFailedPrecondition, "source changed: " + error.message());
+}
+
+Status HttpsSource::ReadRange(const Context& ctx,
+                              const RemoteFile& file,
+                              std::uint64_t* pos,
+                              std::uint64_t end,
+                              const ByteSink& sink,
+                              bool* final) {
+  *final = true;
+  BDN_ASSIGN(auto slot, limiter_->Acquire(ctx, ""));
+  *final = false;
+  HttpsRangeSink answer(file, sink, pos, end, url_.authority());
+  const Status transfer = net::FetchFollowing(
+      ctx, transport_, Request("GET", fmt::format("bytes={}-{}", *pos, end - 1)), redirects_,
+      answer);
+  slot.Release();
+  Status status = answer.Finish(transfer, final);
+  if (answer.without_ranges()) without_ranges_.With([](bool& value) { value = true; });
+  if (status || *final || !answer.refused()) return status;
+  return RefusalOf(answer, ctx.clock().Now());
+}
+
+std::shared_ptr<HttpsStream> HttpsSource::StreamOf(const RemoteFile& file) {
+  const std::string version = fmt::format("{} {}", file.size, file.etag);
+  return streaming_.With([&](Streaming& s) {
+    if (s.stream && s.version == version) return s.stream;
+    s.version = version;
+    s.stream = std::make_shared<HttpsStream>(
+        [this, file](const Context& ctx, const ByteSink& sink) -> Status {
+          BDN_ASSIGN(auto slot, limiter_->Acquire(ctx, ""));
+          std::uint64_t pos = 0;
+          HttpsRangeSink answer(file, sink, &pos, file.size, url_.authority());
+          const Status transfer =
+              net::FetchFollowing(ctx, transport_, Request("GET", ""), redirects_, answer);
+          slot.Release();
+          bool final = false;
+          Status status = answer.Finish(transfer, &final);
+          if (status || final || !answer.refused()) return status;
+          return RefusalOf(answer, ctx.clock().Now());
+        });
+    return s.stream;
+  });
+}
+
 Status HttpsSource::Read(const Context& ctx,
                          const Pin& pin,
                          const RemoteFile& file,
@@ -342,30 +399,19 @@ Status HttpsSource::Read(const Context& ctx,
   RetryBudget budget(retry_, random_);
   for (std::uint64_t pos = range.begin;;) {
     const std::uint64_t before = pos;
-    BDN_ASSIGN(auto slot, limiter_->Acquire(ctx, ""));
-    HttpsRangeSink answer(file, sink, &pos, range.end, url_.authority());
-    const Status transfer = net::FetchFollowing(
-        ctx, transport_, Request("GET", fmt::format("bytes={}-{}", pos, range.end - 1)), redirects_,
-        answer);
-    slot.Release();
+    const bool streamed = without_ranges_.With([](bool value) { return value; });
     bool final = false;
-    const Status status = answer.Finish(transfer, &final);
+    const Status status = streamed ? StreamOf(file)->Read(ctx, &pos, range.end, sink, &final)
+                                   : ReadRange(ctx, file, &pos, range.end, sink, &final);
     if (status) {
       limiter_->Succeeded();
       return {};
     }
     if (final) return status;
     if (pos > before) budget.Progress();
-    Error error = status.error();
-    if (answer.refused()) {
-      BDN_TRY(ctx.Check());
-      error = ErrorOf(*answer.head, answer.text, ctx.clock().Now());
-      const int code = answer.head->status;
-      // It was there, with this size, when it was listed.
-      if (code == 404 || code == 410 || code == 412 || code == 416) {
-        return Error(Code::kFailedPrecondition, "source changed: " + error.message());
-      }
-    }
+    const Error& error = status.error();
+    const bool now_streamed = without_ranges_.With([](bool value) { return value; });
+    if (now_streamed && !streamed) continue;
     if (error.code() == Code::kRateLimited) limiter_->Throttled(ctx, "", error.retry_after());
     BDN_TRY(budget.Wait(ctx, error));
   }

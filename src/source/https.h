@@ -9,8 +9,8 @@
 // File:  one, named by the last segment of the URL, percent-decoded.
 // Reads: ranges. An answer with another ETag, date or size is "source changed"; nothing relies on
 //        the server to compare, because weak ETags must not be used in If-Range and many servers
-//        ignore conditions. A server without ranges sends the whole body for each range, and what
-//        lies in front is thrown away: allowed up to kHttpsWholeBodyBytesMax.
+//        ignore conditions. From a server without ranges one whole body serves all ranges that are
+//        asked for in the order of the file.
 // Source: RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.5.17 (416).
 #include <cstdint>
 #include <memory>
@@ -27,8 +27,9 @@
 
 namespace bdn::source {
 
-// The largest file that is read from a server without ranges: its ranges cost the square of it.
-inline constexpr std::uint64_t kHttpsWholeBodyBytesMax = 256ull << 20;
+// From a server without ranges, ranges of a larger file share one whole body (https_stream.h); of a
+// smaller one each reads its own and throws away what lies in front.
+inline constexpr std::uint64_t kHttpsStreamBytesMin = 16ull << 20;
 // The largest file that is read once to know its size and hash.
 inline constexpr std::uint64_t kHttpsCountedBytesMax = 64ull << 30;
 inline constexpr std::size_t kHttpsSecretHeadersMax = 16;

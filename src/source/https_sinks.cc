@@ -91,12 +91,9 @@ Status HttpsRangeSink::CheckWhole(const net::ResponseHead& answer) {
   if (length && *length != file_.size) {
     return Changed(fmt::format("has {} bytes now and had {}", *length, file_.size));
   }
-  if (file_.size > kHttpsWholeBodyBytesMax) {
-    return Error(Code::kUnsupported,
-                 fmt::format("{}: {} does not send ranges, and without them at most {} bytes are "
-                             "read; the file has {}",
-                             Shown(file_.path), host_, kHttpsWholeBodyBytesMax, file_.size))
-        .WithHint("publish the file on a server that answers Range requests");
+  if (file_.size >= kHttpsStreamBytesMin && (*pos_ > 0 || end_ < file_.size)) {
+    without_ranges_ = true;
+    return Bad("does not send ranges");
   }
   whole_ = true;
   skip_ = *pos_;

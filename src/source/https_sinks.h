@@ -61,6 +61,8 @@ class HttpsRangeSink final : public net::ResponseSink {
   Status Finish(const Status& transfer, bool* final) const;
 
   bool refused() const { return head && head->status >= 300; }
+  // The server sent the whole of a large file for a range: there is a better way to read it.
+  bool without_ranges() const { return without_ranges_; }
   std::optional<net::ResponseHead> head;
   std::string text;  // the beginning of an error's body
 
@@ -77,6 +79,7 @@ class HttpsRangeSink final : public net::ResponseSink {
   const std::string host_;
   std::uint64_t skip_ = 0;  // bytes of a whole body that lie in front
   bool whole_ = false;
+  bool without_ranges_ = false;
   bool done_ = false;
   std::optional<Error> problem_;
   std::optional<Error> sink_error_;

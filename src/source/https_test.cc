@@ -1,9 +1,11 @@
 #include "source/https.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -257,17 +259,40 @@ TEST_F(HttpsSourceTest, WithoutRangesTheWholeBodyIsCutToTheRange) {
   EXPECT_EQ(Read({0, 10}).error().code(), Code::kFailedPrecondition);
 }
 
-TEST_F(HttpsSourceTest, ALargeFileWithoutRangesIsRefusedWhenItIsResolved) {
-  // Only the head of the GET is looked at.
-  web_.intercept = [](const net::HttpRequest& request) -> std::optional<net::HttpResponse> {
-    net::HttpResponse answer{
-        200,
-        {{"Content-Length", std::to_string(kHttpsWholeBodyBytesMax + 1)}, {"ETag", "\"x\""}},
-        ""};
-    if (request.method != "HEAD") answer.body.assign(10'000, 'x');
-    return answer;
-  };
-  EXPECT_NE(LookError(Code::kUnsupported).find("does not send ranges"), std::string::npos);
+TEST_F(HttpsSourceTest, RangesOfALargeFileWithoutRangesShareOneBody) {
+  web_.ranges = false;
+  web_.content = PatternBytes(kHttpsStreamBytesMin + 1'000'003, 7);
+  ASSERT_TRUE(Look());
+  constexpr std::uint64_t kPart = 4u << 20;
+  const std::uint64_t parts = (file_.size + kPart - 1) / kPart;
+  std::vector<std::string> got(parts);
+  std::atomic<std::uint64_t> next = 0;
+  {
+    std::vector<std::jthread> workers;
+    for (int i = 0; i < 3; ++i) {
+      workers.emplace_back([&] {
+        for (std::uint64_t part = next++; part < parts; part = next++) {
+          const auto bytes = Read({part * kPart, std::min((part + 1) * kPart, file_.size)});
+          EXPECT_TRUE(bytes) << bytes.error().message();
+          if (bytes) got[part] = *bytes;
+        }
+      });
+    }
+  }
+  std::string all;
+  for (const auto& part : got) all += part;
+  EXPECT_TRUE(all == web_.content);
+  std::size_t whole = 0;
+  for (const auto& request : requests()) {
+    whole += request.method == "GET" && !request.headers.Has("Range") ? 1 : 0;
+  }
+  EXPECT_LE(whole, 2u) << "one, or two when a reader was late to come";
+  web_.etag = "\"v2\"";
+  source_.reset();
+  Make();
+  const auto changed = ReadRange(ctx_, *source_, pin_, file_, {kPart, 2 * kPart});
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code(), Code::kFailedPrecondition);
 }
 
 TEST_F(HttpsSourceTest, AnotherVersionIsAChangedSourceHoweverItShows) {

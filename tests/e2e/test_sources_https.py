@@ -182,6 +182,16 @@ def test_servers_without_ranges_or_sizes_are_read_whole(node, site, work, locati
     assert pushed["status"] == "ACTIVE"
 
 
+def test_a_large_file_from_a_server_without_ranges_is_read_about_once(node, site, work, location):
+    data = pseudo_random(5 * CHUNK + 99, 5)
+    site.files["/w.bin"] = data
+    site.ranges = False
+    push(node, work, "streamed", f"{site.url}/w.bin", location)
+    assert read(node, "streamed", location / "w.bin") == digest(data)
+    whole = [e for e in site.log if e["method"] == "GET" and e["range"] is None]
+    assert 1 <= len(whole) <= 2, "one body for all chunks; another where a reader was late"
+
+
 def test_an_empty_file_is_mirrored(node, site, work, location):
     site.files["/empty.txt"] = b""
     push(node, work, "empty", f"{site.url}/empty.txt", location)

@@ -18,8 +18,8 @@
 namespace bdn::source {
 namespace {
 
-constexpr std::string_view kSetPin = "etag-set";
-constexpr std::string_view kObjectPin = "etag";
+constexpr std::string_view kS3SetPin = "etag-set";
+constexpr std::string_view kS3ObjectPin = "etag";
 // Servers whose listings say nothing of checksums are asked for those of this many files; when none
 // of them has one, the others have none either.
 constexpr int kSilentHeadsMax = 3;
@@ -75,7 +75,7 @@ std::string FingerprintOf(const std::vector<RemoteFile>& files) {
   return hasher.FinishHex();
 }
 
-Error Changed(const std::string& what) {
+Error S3Changed(const std::string& what) {
   return Error(Code::kFailedPrecondition, "source changed: " + what);
 }
 
@@ -128,7 +128,7 @@ class S3Source final : public Source {
   // The place that has the bucket, as far as is known.
   const cloud::S3Client& client() const { return *clients_[place_.load()]; }
   std::string KeyOf(const Pin& pin, const RemoteFile& file) const {
-    return pin.fingerprint_type == kObjectPin ? path_ : prefix_ + file.path;
+    return pin.fingerprint_type == kS3ObjectPin ? path_ : prefix_ + file.path;
   }
   // The first page, from the first of the places that has the bucket.
   Result<cloud::S3ListPage> FirstPage(const Context& ctx);
@@ -232,7 +232,7 @@ Result<std::vector<RemoteFile>> S3Source::LookForOne(const Context& ctx) {
 
 Result<Listing> S3Source::Look(const Context& ctx, std::string_view* kind) {
   BDN_ASSIGN(auto objects, AllObjects(ctx));
-  *kind = kSetPin;
+  *kind = kS3SetPin;
   std::vector<RemoteFile> files;
   Checksums checksums;
   std::erase_if(objects, [&](const cloud::S3Object& object) {
@@ -260,7 +260,7 @@ Result<Listing> S3Source::Look(const Context& ctx, std::string_view* kind) {
   }
   checksums_.With([&](Checksums& known) { known = std::move(checksums); });
   if (files.empty()) {
-    *kind = kObjectPin;
+    *kind = kS3ObjectPin;
     BDN_ASSIGN(files, LookForOne(ctx));
   }
   std::sort(files.begin(), files.end(),
@@ -291,7 +291,7 @@ Result<std::vector<RemoteFile>> S3Source::List(const Context& ctx, const Pin& pi
   std::string_view kind;
   BDN_ASSIGN(files, Look(ctx, &kind));
   if (kind != pin.fingerprint_type || FingerprintOf(*files) != pin.fingerprint) {
-    return Changed(identity_ + " holds other objects than when it was pinned");
+    return S3Changed(identity_ + " holds other objects than when it was pinned");
   }
   return *files;
 }
@@ -310,8 +310,8 @@ Result<RemoteFile> S3Source::Describe(const Context& ctx, const Pin& pin, const 
   BDN_ASSIGN(const auto object, Ask(ctx, [&] { return client().Head(ctx, key); }));
   // Without the right to look there is no checksum; whether the object is there, reading shows.
   if (object && (object->etag != file.etag || object->size != file.size)) {
-    return Changed(fmt::format("{} has another ETag or size than was listed",
-                               cloud::Printable(file.path, 300)));
+    return S3Changed(fmt::format("{} has another ETag or size than was listed",
+                                 cloud::Printable(file.path, 300)));
   }
   checksums_.With([&](Checksums& known) {
     if (!object || !object->checksum) {
@@ -356,9 +356,9 @@ Status S3Source::Read(const Context& ctx,
     const Error& error = status.error();
     if (final) return error;
     if (error.code() == Code::kFailedPrecondition) {
-      return error.message().starts_with("source changed") ? error : Changed(error.message());
+      return error.message().starts_with("source changed") ? error : S3Changed(error.message());
     }
-    if (error.code() == Code::kNotFound) return Changed(error.message());
+    if (error.code() == Code::kNotFound) return S3Changed(error.message());
     if (error.code() == Code::kRateLimited) limiter_->Throttled(ctx, "", error.retry_after());
     BDN_TRY(budget.Wait(ctx, error));
   }

@@ -14,12 +14,12 @@
 namespace bdn::source::testing {
 namespace {
 
-constexpr char kSecret[] = R"({"aws_access_key_id": "AK", "aws_secret_access_key": "SK"})";
+constexpr char kPlainKeys[] = R"({"aws_access_key_id": "AK", "aws_secret_access_key": "SK"})";
 
-Result<std::unique_ptr<Source>> Make(net::Transport& transport,
-                                     RateLimiters& limiters,
-                                     const std::string& text,
-                                     std::optional<std::string> secret = kSecret) {
+Result<std::unique_ptr<Source>> MakeAt(net::Transport& transport,
+                                       RateLimiters& limiters,
+                                       const std::string& text,
+                                       std::optional<std::string> secret = kPlainKeys) {
   BDN_ASSIGN(const auto uri, model::ParseSourceUri(text));
   return MakeSource(
       uri, {.secret = std::move(secret)},
@@ -31,11 +31,11 @@ Result<std::unique_ptr<Source>> Make(net::Transport& transport,
 TEST(S3Source, NeedsASecretWithBothKeys) {
   MemoryBucket bucket;
   RateLimiters limiters;
-  const auto none = Make(bucket.transport(), limiters, "s3://bucket/w", std::nullopt);
+  const auto none = MakeAt(bucket.transport(), limiters, "s3://bucket/w", std::nullopt);
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().message(), "secret_id is required");
-  const auto legacy = Make(bucket.transport(), limiters, "r2://acc.bucket/w",
-                           R"({"access_key_id": "AK", "secret_access_key": "SK"})");
+  const auto legacy = MakeAt(bucket.transport(), limiters, "r2://acc.bucket/w",
+                             R"({"access_key_id": "AK", "secret_access_key": "SK"})");
   ASSERT_FALSE(legacy);
   EXPECT_EQ(legacy.error().message(),
             "aws_access_key_id and aws_secret_access_key are required in S3 credentials");
@@ -46,7 +46,7 @@ TEST(S3Source, TellsWhatIsOddAboutTheSecret) {
   MemoryBucket bucket;
   RateLimiters limiters;
   bucket.Put("w/a", "x");
-  const auto source = Make(
+  const auto source = MakeAt(
       bucket.transport(), limiters, "s3://bucket/w",
       R"({"aws_access_key_id": "ASIA1", "aws_secret_access_key": "SK", "region": "eu-west-1"})");
   ASSERT_TRUE(source);
@@ -72,8 +72,8 @@ struct R2World {
         }) {}
   Result<Pin> Resolve(const std::string& more = "") {
     BDN_ASSIGN(source,
-               Make(transport, limiters, "r2://abc123.weights/w",
-                    R"({"aws_access_key_id": "A", "aws_secret_access_key": "S")" + more + "}"));
+               MakeAt(transport, limiters, "r2://abc123.weights/w",
+                      R"({"aws_access_key_id": "A", "aws_secret_access_key": "S")" + more + "}"));
     return source->Resolve(ctx);
   }
   std::string Hosts() {
@@ -140,7 +140,7 @@ TEST(S3Source, R2AndCoreWeaveHaveTheirOwnAddresses) {
     return net::HttpResponse{200, {}, "<ListBucketResult></ListBucketResult>"};
   });
   const auto first_of = [&](const std::string& text) {
-    const auto source = Make(transport, limiters, text);
+    const auto source = MakeAt(transport, limiters, text);
     const auto before = transport.calls();
     EXPECT_TRUE(source && !(*source)->Resolve(ctx));
     return transport.requests().at(before);
@@ -161,7 +161,7 @@ TEST(S3Source, OperatorsMayReplaceTheAddressesOfR2AndCoreWeave) {
   });
   const auto url_of = [&](const std::string& text, const std::string& endpoint) {
     const auto uri = model::ParseSourceUri(text);
-    const auto source = MakeSource(*uri, {.secret = kSecret},
+    const auto source = MakeSource(*uri, {.secret = kPlainKeys},
                                    {.transport = transport,
                                     .limiters = limiters,
                                     .s3_endpoint = "http://never",

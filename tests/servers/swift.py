@@ -27,6 +27,9 @@ from base import Cluster, answers, free_ports, started  # noqa: E402
 START_SECONDS = 60
 LIST_PAGE = 100  # objects in a page of a listing at most, so that paging is cheap to test
 REGION = "us-east-1"
+# Seconds that the servers wait for each other. By default they give up within one, and what a listing then
+# misses comes later, by a daemon that does not run here.
+PATIENCE = 60
 
 SWIFT_CONF = """\
 [swift-hash]
@@ -61,11 +64,13 @@ workers = 0
 log_level = WARNING
 log_address = /dev/null
 fallocate_reserve = 0
+conn_timeout = {patience}
+node_timeout = {patience}
+container_update_timeout = {patience}
 [pipeline:main]
 pipeline = {name}-server
 [app:{name}-server]
 use = egg:swift#{name}
-allow_versions = true
 """
 
 PROXY_CONF = """\
@@ -83,6 +88,8 @@ pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_forma
 use = egg:swift#proxy
 allow_account_management = true
 account_autocreate = true
+conn_timeout = {patience}
+node_timeout = {patience}
 [filter:tempauth]
 use = egg:swift#tempauth
 user_test_tester = {secret} .admin
@@ -149,12 +156,13 @@ class Swift(Cluster):
         servers = list(zip(("account", "container", "object"), self.storage))
         self.run(sys.executable, "-c", MAKE_RINGS, *(word for server in servers for word in server))
         for name, port in servers:
-            (here / f"{name}.conf").write_text(STORAGE_CONF.format(name=name, port=port, dir=here, user=user))
+            (here / f"{name}.conf").write_text(STORAGE_CONF.format(
+                name=name, port=port, dir=here, user=user, patience=PATIENCE))
             self.spawn(name, f"swift-{name}-server", here / f"{name}.conf")
         self.spawn("memcached", "memcached", "-u", user, "-l", "127.0.0.1", "-p", self.memcached, "-m", "32")
         (here / "proxy.conf").write_text(PROXY_CONF.format(
             port=self.port, dir=here, user=user, secret=self.secret_key, region=REGION, page=LIST_PAGE,
-            memcached=self.memcached))
+            memcached=self.memcached, patience=PATIENCE))
         self.spawn("proxy", "swift-proxy-server", here / "proxy.conf")
         for port in (*self.storage, self.memcached, self.port):
             self.wait_until(lambda p=port: answers(p), START_SECONDS, f"port {port} answered")

@@ -144,6 +144,14 @@ def test_patterns_select_and_objects_in_parts_are_whole(start, rgw, tiny, work, 
     assert content_of(node, "first", location) == {"big.safetensors": sha256(tiny.root / "big.safetensors")}
 
 
+def test_a_key_of_the_secret_that_is_not_used_is_a_warning(start, rgw, tiny, work, location):
+    node = node_for(start, SCHEMES[0], rgw)
+    node.ok("secret", "set", "keys", stdin=rgw.secret_json(region="eu-west-1"))
+    weights = weights_of(SCHEMES[0], tiny, location)
+    node.push(write_config(work / "first", [weights], model_name="first"), "--wait")
+    assert "'region', which is not used; the name is aws_region" in json.dumps(node.status("first"))
+
+
 def test_ls_lists_with_the_same_secret(start, rgw, tiny, work):
     node = node_for(start, SCHEMES[0], rgw)
     keys = work / "keys.json"

@@ -164,6 +164,20 @@ ExitCode CheckpointPush(App& app, const CheckpointOptions& options);
 ExitCode CheckpointLs(App& app, const CheckpointOptions& options);
 ExitCode CheckpointShow(App& app, const std::string& ref);
 ExitCode CheckpointRm(App& app, const std::string& ref);
+struct OidcShowOptions {
+  std::string deployment;  // empty: an example
+};
+ExitCode OidcShow(App& app, const OidcShowOptions& options);
+struct OidcRotateOptions {
+  bool revoke = false;
+  std::int64_t lead_seconds = 86'400;
+};
+ExitCode OidcRotate(App& app, const OidcRotateOptions& options);
+struct OidcExportOptions {
+  std::string dir;
+  bool without_certificates = false;
+};
+ExitCode OidcExport(App& app, const OidcExportOptions& options);
 
 struct GcOptions {
   bool dry_run = false;
@@ -181,6 +195,10 @@ struct ServeOptions {
   std::string master_key_file;
   std::string tls_certificate;
   std::string tls_key;
+  std::string oidc_issuer;  // empty: BDN_OIDC_ISSUER, else none
+  std::string oidc_audience;
+  std::string oidc_algorithm = "RS256";
+  int oidc_token_seconds = 3600;
   std::uint64_t cache_bytes = 0;
   std::uint64_t memory_bytes = 512ull << 20;
   int parallel = 8;

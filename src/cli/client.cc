@@ -70,6 +70,8 @@ Environment ReadEnvironment() {
   env.azure_authority = Env("AZURE_AUTHORITY_HOST");
   env.google_endpoint = Env("BDN_GOOGLE_ENDPOINT");
   env.data = Env("BDN_DATA");
+  env.oidc_issuer = Env("BDN_OIDC_ISSUER");
+  env.oidc_audience = Env("BDN_OIDC_AUDIENCE");
   env.master_key_file = Env("BDN_MASTER_KEY_FILE");
   const auto either = [](const char* upper, const char* lower) {
     const std::string value = Env(upper);

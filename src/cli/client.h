@@ -29,6 +29,8 @@ struct Environment {
   std::string azure_authority;  // AZURE_AUTHORITY_HOST
   std::string google_endpoint;  // BDN_GOOGLE_ENDPOINT
   std::string data;             // BDN_DATA
+  std::string oidc_issuer;      // BDN_OIDC_ISSUER
+  std::string oidc_audience;    // BDN_OIDC_AUDIENCE
   std::string master_key_file;  // BDN_MASTER_KEY_FILE
   std::string proxy;            // HTTPS_PROXY or https_proxy: for sources only
   std::string no_proxy;         // NO_PROXY or no_proxy

@@ -36,6 +36,9 @@ struct CommandLine {
   std::vector<std::string> ignore;
   SecretOptions secret;
   KeyOptions key;
+  OidcShowOptions oidc_show;
+  OidcRotateOptions oidc_rotate;
+  OidcExportOptions oidc_export;
   VolumeOptions volume;
   CheckpointOptions checkpoint;
   GcOptions gc;
@@ -264,6 +267,42 @@ void AddKeyCommands(CLI::App& app, CommandLine& line) {
   remove->callback([&line] { line.run = [&line](App& a) { return KeyRm(a, line.key.name); }; });
 }
 
+void AddOidcCommands(CLI::App& app, CommandLine& line) {
+  auto* oidc = app.add_subcommand("oidc", "Look at the OIDC issuer and rotate its keys");
+  oidc->require_subcommand(1);
+  auto* show = oidc->add_subcommand("show", "Issuer, subjects, and what to paste into AWS and GCP");
+  show->add_option("deployment", line.oidc_show.deployment,
+                   "Deployment id or name, to see its subjects");
+  AddJson(show, line);
+  AddClientOptions(show, line);
+  Example(show,
+          "  bdn oidc show\n"
+          "  bdn oidc show my-model\n"
+          "  bdn oidc show --json | jq .aws.trust_policy > trust.json\n");
+  show->callback([&line] { line.run = [&line](App& a) { return OidcShow(a, line.oidc_show); }; });
+  auto* rotate = oidc->add_subcommand("rotate", "Make a new key; it is published before it signs");
+  rotate
+      ->add_option("--lead", line.oidc_rotate.lead_seconds,
+                   "Seconds between publishing and signing; verifiers keep key sets for a while")
+      ->check(CLI::Range(0, 30 * 86'400))
+      ->capture_default_str();
+  rotate->add_flag("--revoke", line.oidc_rotate.revoke,
+                   "Drop all other keys now: for a key that was stolen");
+  AddJson(rotate, line);
+  AddClientOptions(rotate, line);
+  Example(rotate, "  bdn oidc rotate\n  bdn oidc rotate --revoke\n");
+  rotate->callback(
+      [&line] { line.run = [&line](App& a) { return OidcRotate(a, line.oidc_rotate); }; });
+  auto* save = oidc->add_subcommand("export", "Write what verifiers fetch, for another web server");
+  save->add_option("dir", line.oidc_export.dir, "Directory; gets .well-known/")->required();
+  save->add_flag("--without-certificates", line.oidc_export.without_certificates,
+                 "Only what Google's form for a pasted key set takes");
+  AddClientOptions(save, line);
+  Example(save, "  bdn oidc export ./site && aws s3 cp --recursive ./site s3://id.example.com\n");
+  save->callback(
+      [&line] { line.run = [&line](App& a) { return OidcExport(a, line.oidc_export); }; });
+}
+
 void AddMigrateCommand(CLI::App& app, CommandLine& line) {
   auto* migrate = app.add_subcommand(
       "migrate",
@@ -450,6 +489,17 @@ void AddServeCommand(CLI::App& app,
     serve->add_option("--master-key-file", o.master_key_file,
                       "Key that seals secrets at rest (or BDN_MASTER_KEY_FILE; default: made in "
                       "the data directory)");
+    serve->add_option("--oidc-issuer", o.oidc_issuer,
+                      "Public https URL under which AWS and GCP fetch our keys (or "
+                      "BDN_OIDC_ISSUER); see `bdn oidc show`");
+    serve->add_option("--oidc-audience", o.oidc_audience,
+                      "Audience of its tokens (or BDN_OIDC_AUDIENCE; default: the issuer's name)");
+    serve->add_option("--oidc-algorithm", o.oidc_algorithm, "Of its new keys")
+        ->check(CLI::IsMember({"RS256", "ES256"}))
+        ->capture_default_str();
+    serve->add_option("--oidc-token-life", o.oidc_token_seconds, "Seconds that its tokens live")
+        ->check(CLI::Range(10, 3600))
+        ->capture_default_str();
     serve->add_option("--mirrors", o.mirrors, "Mirrors at the same time")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
@@ -483,6 +533,7 @@ void Build(CLI::App& app, CommandLine& line) {
   AddStoreCommands(app, line);
   AddCheckpointCommands(app, line);
   AddKeyCommands(app, line);
+  AddOidcCommands(app, line);
   AddServeCommand(app, line, "control", "Run the control plane and its mirrors", true, false);
   AddServeCommand(app, line, "agent", "Run the node's cache and mounts", false, true);
   Example(&app,

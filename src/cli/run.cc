@@ -10,6 +10,7 @@
 
 #include "cli/app.h"
 #include "cli/health.h"
+#include "cli/identity_file.h"
 #include "cli/signals.h"
 #include "mount/private_namespace.h"
 #include "os/process.h"
@@ -130,7 +131,7 @@ class SecretFiles {
   std::string dir_;
 };
 
-std::vector<std::string> ChildEnvironment(const api::RunBody& run) {
+std::vector<std::string> ChildEnvironment(const api::RunBody& run, const IdentityFile* identity) {
   std::map<std::string, std::string> all;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
@@ -141,6 +142,7 @@ std::vector<std::string> ChildEnvironment(const api::RunBody& run) {
     all[name] = text.substr(equals + 1);
   }
   for (const auto& [name, value] : run.environment) all[name] = value;
+  if (identity != nullptr) all["BDN_IDENTITY_TOKEN_FILE"] = identity->path();
   std::vector<std::string> out;
   for (const auto& [name, value] : all) out.push_back(name + "=" + value);
   return out;
@@ -182,6 +184,31 @@ Result<api::RunBody> GetRun(App& app, const Connection& connection, const std::s
     }
   }
   return run;
+}
+
+// The run's own identity, where an issuer is set up and the config does not turn it off. It needs
+// the node's key, as the secrets do.
+Result<std::unique_ptr<IdentityFile>> GetIdentity(App& app,
+                                                  const Connection& connection,
+                                                  const std::string& id) {
+  if (connection.file.node_key.empty()) return std::unique_ptr<IdentityFile>();
+  const api::Endpoint endpoint{connection.file.url, connection.file.node_key};
+  auto made = IdentityFile::Make(
+      app.ctx,
+      [&transport = *connection.transport, endpoint,
+       id](const Context& ctx) -> Result<api::IdentityTokenBody> {
+        const api::RestClient control(transport, endpoint);
+        BDN_ASSIGN(const std::string body,
+                   control.Call(ctx, "POST", DeploymentPath(id) + "/identity-token", "{}"));
+        return api::IdentityTokenFromJson(body);
+      });
+  if (made) return made;
+  const Code code = made.error().code();
+  // No issuer, turned off, or a control plane that does not know of tokens.
+  if (code == Code::kFailedPrecondition || code == Code::kNotFound) {
+    return std::unique_ptr<IdentityFile>();
+  }
+  return std::move(made).error().Context("the run's identity token");
 }
 
 struct Started {
@@ -239,10 +266,11 @@ ExitCode Run(App& app, const RunOptions& options) {
     BDN_ASSIGN(secrets, SecretFiles::Make(run));
     mounts.push_back({secrets->dir(), options.secrets_dir});
   }
+  BDN_ASSIGN(const std::unique_ptr<IdentityFile> identity, GetIdentity(app, connection, id));
   BDN_ASSIGN(mount::NamespacePlan plan, mount::PlanNamespaceHere(mounts));
   os::SpawnOptions spawn;
   spawn.argv = command;
-  spawn.environment = ChildEnvironment(run);
+  spawn.environment = ChildEnvironment(run, identity.get());
   // A shell between us and the server must not keep the server from hearing a signal, so a start
   // command gets a process group, and the group gets the signals. A command of the user's own stays
   // in the terminal's foreground.
@@ -254,6 +282,7 @@ ExitCode Run(App& app, const RunOptions& options) {
   };
   auto child = os::Spawn(std::move(spawn));
   if (!child) return std::move(child).error().Context("start " + command.front());
+  if (identity) identity->KeepFresh(app.ctx);
   app.terminal.Err(
       fmt::format("bdn: {} mount{} ready: mirror {}, node cache {} ({} reused), mounts and "
                   "start {}\n",

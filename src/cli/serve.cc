@@ -65,6 +65,7 @@ struct ControlRole {
   std::unique_ptr<mirror::MirrorWorker> worker;
   std::unique_ptr<control::ControlPlane> plane;
   std::unique_ptr<control::TrainingStore> training;
+  std::unique_ptr<control::OidcIssuer> oidc;
   std::optional<control::HttpApiDeps> api;
   std::optional<control::DoctorRouteDeps> doctor;
   std::jthread worker_thread;
@@ -102,8 +103,24 @@ Status OpenStores(const App& app, const ServeOptions& o, ControlRole& role) {
   return mirror::RequeueMirrorsOfDeadWorkers(*role.metadata, app.ctx.clock().Now());
 }
 
+// Where the operator named an issuer: its keys, and tokens for mirrors.
+Status StartIssuer(const App& app, const ServeOptions& o, ControlRole& role) {
+  control::OidcOptions options;
+  options.issuer = o.oidc_issuer.empty() ? app.env.oidc_issuer : o.oidc_issuer;
+  if (options.issuer.empty()) return {};
+  options.audience = o.oidc_audience.empty() ? app.env.oidc_audience : o.oidc_audience;
+  options.algorithm = o.oidc_algorithm == "ES256" ? crypto::SignatureAlgorithm::kEs256
+                                                  : crypto::SignatureAlgorithm::kRs256;
+  options.token_life = std::chrono::seconds(o.oidc_token_seconds);
+  auto issuer = control::OidcIssuer::Make(*role.metadata, *role.vault, app.ctx.clock(), options);
+  if (!issuer) return std::move(issuer).error().Context("--oidc-issuer");
+  role.oidc = *std::move(issuer);
+  return {};
+}
+
 Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
   BDN_TRY(OpenStores(app, o, role));
+  BDN_TRY(StartIssuer(app, o, role));
   const std::string endpoint = o.hf_endpoint.empty() ? app.env.hf_endpoint : o.hf_endpoint;
   BDN_ASSIGN(role.upstream, MakeSourceTransport(o.allow_private, app.env, endpoint));
   role.fetchers = std::make_unique<ThreadPool>(
@@ -131,7 +148,8 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
   role.worker = std::make_unique<mirror::MirrorWorker>(
       *role.metadata, *role.mirrorer, app.ctx.clock(),
       [&role, sources](const Context&, const store::Mirror& mirror) {
-        return control::MakeMirrorSource(mirror, *role.vault, sources);
+        return control::MakeMirrorSource(mirror, *role.vault, sources,
+                                         {role.oidc.get(), role.plane->options().team});
       },
       [&role](const std::string&) { role.mirror_changed.Wake(); },
       mirror::MirrorWorkerOptions{.owner = owner,
@@ -147,21 +165,26 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
   role.plane = std::make_unique<control::ControlPlane>(*role.metadata, *role.objects, *role.vault,
                                                        app.ctx.clock(), names);
   BDN_ASSIGN(std::string grant_key, SystemSecret(*role.vault, "grant_key"));
-  role.api.emplace(control::HttpApiDeps{*role.plane, *role.metadata, *role.objects, app.ctx.clock(),
-                                        std::move(grant_key), role.mirror_changed,
-                                        role.training.get(), "", !o.tls_certificate.empty()});
-  role.doctor.emplace(
-      control::DoctorRouteDeps{.upstream = *role.upstream,
-                               .environment =
-                                   [&app, &role, endpoint](net::Transport& transport) {
-                                     source::SourceEnvironment environment =
-                                         MakeSourceEnvironment(app.env, transport, role.limiters);
-                                     environment.hf_endpoint = endpoint;
-                                     environment.random = &RandomUnit;
-                                     return environment;
-                                   },
-                               .vault = *role.vault,
-                               .org = role.plane->options().org});
+  role.doctor.emplace(control::DoctorRouteDeps{
+      .upstream = *role.upstream,
+      .environment =
+          [&app, &role, endpoint](net::Transport& transport) {
+            source::SourceEnvironment environment =
+                MakeSourceEnvironment(app.env, transport, role.limiters);
+            environment.hf_endpoint = endpoint;
+            environment.random = &RandomUnit;
+            return environment;
+          },
+      .vault = *role.vault,
+      .org = role.plane->options().org,
+      .identity = [&role]() -> auth::IdentityTokens* {
+        if (!role.oidc) return nullptr;
+        const control::ControlOptions& plane = role.plane->options();
+        return &role.oidc->TokensOf({.org = plane.org, .team = plane.team});
+      }});
+  role.api.emplace(control::HttpApiDeps{
+      *role.plane, *role.metadata, *role.objects, app.ctx.clock(), std::move(grant_key),
+      role.mirror_changed, role.training.get(), "", !o.tls_certificate.empty(), role.oidc.get()});
   role.worker_thread =
       std::jthread([&role](std::stop_token stop) { role.worker->Run(std::move(stop)); });
   return {};

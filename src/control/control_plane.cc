@@ -142,7 +142,8 @@ Result<api::DeploymentBody> ControlPlane::Push(std::string_view yaml, std::strin
     mirror.scope = ScopeOf(own ? options_.training_namespace : options_.mirror_namespace);
     mirror.key = model::MirrorKey(weights);
     mirror.source = weights.source;
-    mirror.spec = mirror::SpecToJson(weights);
+    mirror.spec =
+        mirror::SpecToJson(weights, {.model = deployment.name, .deployment = deployment.id});
     mirror.created_at = now;
     mirror.updated_at = now;
     mirrors.push_back(std::move(mirror));
@@ -272,6 +273,30 @@ Result<api::RunBody> ControlPlane::Run(const std::string& id, bool with_secrets)
     body.liveness_endpoint = server->liveness_endpoint;
   }
   return body;
+}
+
+Result<auth::Workload> ControlPlane::WorkloadOf(const std::string& id, auth::WorkloadType type) {
+  BDN_ASSIGN(const store::Deployment deployment, Find(id));
+  return auth::Workload{.org = options_.org,
+                        .team = options_.team,
+                        .model = auth::ModelIdOf(deployment.name),
+                        .deployment = deployment.id,
+                        .environment = {},
+                        .type = type};
+}
+
+Result<auth::Workload> ControlPlane::RunWorkload(const std::string& id) {
+  BDN_ASSIGN(const store::Deployment deployment, Find(id));
+  if (!deployment.active) {
+    return Error(Code::kFailedPrecondition, id + " is deactivated")
+        .WithHint("`bdn activate " + id + "` first");
+  }
+  const model::ConfigReport report = model::ParseConfig(deployment.config);
+  if (report.config && !report.config->runtime_oidc.value_or(true)) {
+    return Error(Code::kFailedPrecondition,
+                 "the config of " + id + " turns identity tokens off (runtime.oidc.enabled)");
+  }
+  return WorkloadOf(id, auth::WorkloadType::kModelContainer);
 }
 
 Status ControlPlane::SetSecret(const std::string& name, std::string_view value, bool check) {

@@ -9,6 +9,7 @@
 
 #include "api/training.h"
 #include "api/types.h"
+#include "auth/workload.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "model/config.h"
@@ -30,6 +31,8 @@ struct ControlOptions {
   // Called after a push has queued mirrors: this process may run them, and need not wait until it
   // looks again. From any thread; may be empty.
   std::function<void()> queued = {};
+  // Teams are not told apart; what stands for one in identities.
+  std::string team = "default";
 };
 
 // Thread-safe.
@@ -52,6 +55,12 @@ class ControlPlane {
   // kFailedPrecondition while mirrors run ("not startable yet: …") or after one failed (with its
   // reason). `with_secrets`: the values of the config's secrets, for a node's own key.
   Result<api::RunBody> Run(const std::string& id, bool with_secrets);
+
+  // Whom a token of a deployment's running server is about. kFailedPrecondition for one that is
+  // deactivated, or whose config turns tokens off.
+  Result<auth::Workload> RunWorkload(const std::string& id);
+  // The same for any type and state, to show.
+  Result<auth::Workload> WorkloadOf(const std::string& id, auth::WorkloadType type);
 
   // With `check`, a value that is plainly meant for a provider and cannot be used is
   // kInvalidArgument (source::CheckSecret).

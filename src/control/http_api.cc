@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "auth/grant.h"
+#include "control/identity_routes.h"
 #include "control/metrics.h"
 #include "control/object_routes.h"
 
@@ -299,6 +300,7 @@ void AddControlRoutes(net::Router& router, const HttpApiDeps& deps) {
   AddSecrets(router, deps);
   AddKeys(router, deps);
   AddRuns(router, deps);
+  AddIdentityRoutes(router, deps);
   AddObjectRoutes(router, deps.objects, deps.control.options().org);
   if (deps.training != nullptr) {
     AddTrainingRoutes(router, {*deps.training, deps.objects, deps.clock, deps.grant_key,
@@ -311,6 +313,7 @@ void AddAuthentication(net::Router& router, const HttpApiDeps& deps) {
     const std::string_view path = rq.path();
     if (path == "/healthz" || path == "/readyz" || path == "/metrics") return {};
     if (path == kTrainingFilesPath) return {};  // its handler checks the ticket in the query
+    if (IsPublicIdentityPath(deps, path)) return {};
     const std::string_view token = BearerOf(rq);
     if (path.starts_with("/bdn/") && token.starts_with("bdng1.")) {
       BDN_ASSIGN(const auth::Grant grant,

@@ -7,6 +7,7 @@
 
 #include "base/wakeup.h"
 #include "control/control_plane.h"
+#include "control/oidc_issuer.h"
 #include "control/training_routes.h"
 #include "net/server.h"
 #include "store/api_keys.h"
@@ -27,6 +28,7 @@ struct HttpApiDeps {
   TrainingStore* training = nullptr;
   std::string public_url = {};  // of presigned URLs; empty: the Host that the caller used
   bool tls = false;             // the server speaks https
+  OidcIssuer* oidc = nullptr;   // null where no issuer is set up
 };
 
 // Who may call: keys named "node:…" belong to nodes and may read secrets of a run; every other key

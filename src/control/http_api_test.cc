@@ -1,5 +1,6 @@
 #include "control/http_api.h"
 
+#include <set>
 #include <string>
 #include <thread>
 
@@ -22,8 +23,13 @@ using Strings = std::vector<std::string>;
 class ControlApiTest : public ::testing::Test, public testing::ControlWorld {
  protected:
   ControlApiTest()
-      : deps{*plane,         *metadata, *objects, clock, std::string(32, 'g'),
-             mirror_changed, &training, "",       false} {
+      : oidc(*OidcIssuer::Make(
+            *metadata,
+            *vault,
+            clock,
+            {.issuer = "https://id.example.com", .algorithm = crypto::SignatureAlgorithm::kEs256})),
+        deps{*plane,         *metadata, *objects, clock, std::string(32, 'g'),
+             mirror_changed, &training, "",       false, oidc.get()} {
     key = MakeKey("default", "operator");
     node_key = MakeKey("default", "node:one");
     net::Router router;
@@ -79,6 +85,7 @@ class ControlApiTest : public ::testing::Test, public testing::ControlWorld {
   const Context wall{RealClock()};
   TrainingStore training{*metadata, *objects, clock, {"default", "training"}};
   Wakeup mirror_changed;
+  const std::unique_ptr<OidcIssuer> oidc;
   const HttpApiDeps deps;
   std::string key;
   std::string node_key;
@@ -135,14 +142,16 @@ TEST_F(ControlApiTest, AnswersHaveTheDocumentedFields) {
 }
 
 TEST_F(ControlApiTest, HealthAndMetricsNeedNoKeyAndEverythingElseDoes) {
-  for (const char* path : {"/healthz", "/readyz", "/metrics"}) {
+  const std::set<std::string> open = {"/healthz", "/readyz", "/metrics", "/.well-known/jwks.json",
+                                      "/.well-known/openid-configuration"};
+  for (const auto& path : open) {
     EXPECT_EQ(api->Send(wall, "GET", path, {}).status, 200) << path;
   }
   EXPECT_THAT(api->Send(wall, "GET", "/metrics", {}).body, HasSubstr("bdn_deployments"));
   for (const auto& route : routes) {
     const std::size_t blank = route.find(' ');
     const std::string path = route.substr(blank + 1);
-    if (path == "/healthz" || path == "/readyz" || path == "/metrics") continue;
+    if (open.contains(path)) continue;
     // The URL of a file carries its right in its query; without one it is refused all the same.
     const int refused = path == kTrainingFilesPath ? 403 : 401;
     EXPECT_EQ(api->Send(wall, route.substr(0, blank), path, {}).status, refused) << route;

@@ -56,10 +56,21 @@ class SourceOfUnsetSecret final : public source::Source {
 Result<std::unique_ptr<source::Source>> MakeMirrorSource(
     const store::Mirror& mirror,
     store::SecretVault& vault,
-    const source::SourceEnvironment& environment) {
+    const source::SourceEnvironment& environment,
+    const MirrorIdentity& identity) {
   BDN_ASSIGN(const model::WeightsSource weights, mirror::SpecFromJson(mirror.spec));
   source::SourceCredentials credentials;
   credentials.auth = weights.auth;
+  if (identity.issuer != nullptr) {
+    const mirror::AskedBy by = mirror::AskedByOf(mirror.spec);
+    credentials.identity =
+        &identity.issuer->TokensOf({.org = mirror.scope.org,
+                                    .team = identity.team,
+                                    .model = by.deployment.empty() ? "" : auth::ModelIdOf(by.model),
+                                    .deployment = by.deployment,
+                                    .environment = {},
+                                    .type = auth::WorkloadType::kModelBuild});
+  }
   const std::string& name = weights.auth.auth_secret_name;
   if (!name.empty()) {
     auto value = vault.Get(mirror.scope.org, name);

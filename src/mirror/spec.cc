@@ -80,7 +80,7 @@ Result<model::WeightsSource> Read(const JsonView& view) {
 
 }  // namespace
 
-std::string SpecToJson(const model::WeightsSource& weights) {
+std::string SpecToJson(const model::WeightsSource& weights, const AskedBy& asked_by) {
   boost::json::object spec;
   spec["source"] = weights.source;
   boost::json::object auth;
@@ -95,7 +95,22 @@ std::string SpecToJson(const model::WeightsSource& weights) {
   if (!auth.empty()) spec["auth"] = std::move(auth);
   PutPatterns(spec, "allow_patterns", weights.allow_patterns);
   PutPatterns(spec, "ignore_patterns", weights.ignore_patterns);
+  boost::json::object by;
+  PutText(by, "model", asked_by.model);
+  PutText(by, "deployment", asked_by.deployment);
+  if (!by.empty()) spec["asked_by"] = std::move(by);
   return codec::SerializeJson(spec);
+}
+
+AskedBy AskedByOf(std::string_view json) {
+  AskedBy by;
+  const auto parsed = codec::ParseJson(json, {.bytes_max = kSpecBytesMax, .depth_max = 8});
+  if (!parsed) return by;
+  const auto found = JsonView(*parsed).Find("asked_by");
+  if (!found || !*found) return by;
+  by.model = (*found)->StringOr("model", "").value_or("");
+  by.deployment = (*found)->StringOr("deployment", "").value_or("");
+  return by;
 }
 
 Result<model::WeightsSource> SpecFromJson(std::string_view json) {

@@ -10,7 +10,16 @@
 
 namespace bdn::mirror {
 
-std::string SpecToJson(const model::WeightsSource& weights);
+// Who asked for a mirror first: the identity that it shows to its source. Others who attach to it
+// later share what it fetches.
+struct AskedBy {
+  std::string model = {};  // its name
+  std::string deployment = {};
+};
+
+std::string SpecToJson(const model::WeightsSource& weights, const AskedBy& asked_by = {});
+// Empty parts where the spec does not say.
+AskedBy AskedByOf(std::string_view json);
 // Errors: kCorrupt when it is not what SpecToJson wrote, with the place.
 Result<model::WeightsSource> SpecFromJson(std::string_view json);
 

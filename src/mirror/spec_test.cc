@@ -56,5 +56,14 @@ TEST(Spec, DamagedTextIsCorrupt) {
   }
 }
 
+TEST(Spec, SaysWhoAskedWhereThatIsKnown) {
+  const std::string json = SpecToJson(Full(), {.model = "my model", .deployment = "dep_1"});
+  EXPECT_EQ(AskedByOf(json).model, "my model");
+  EXPECT_EQ(AskedByOf(json).deployment, "dep_1");
+  EXPECT_TRUE(SpecFromJson(json));
+  EXPECT_EQ(AskedByOf(SpecToJson(Full())).deployment, "");
+  EXPECT_EQ(AskedByOf("no json").model, "");
+}
+
 }  // namespace
 }  // namespace bdn::mirror

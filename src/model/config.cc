@@ -180,6 +180,11 @@ Config ReadConfig(const YamlNode& root, Findings& findings) {
   }
   if (const YamlNode* node = root.Find("secrets")) ReadSecrets(*node, findings, config);
   if (const YamlNode* node = root.Find("docker_server")) ReadDockerServer(*node, findings, config);
+  if (const YamlNode* runtime = root.Find("runtime")) {
+    const YamlNode* oidc = runtime->Find("oidc");
+    const YamlNode* enabled = oidc == nullptr ? nullptr : oidc->Find("enabled");
+    if (enabled != nullptr) config.runtime_oidc = enabled->AsBool();
+  }
   CheckExclusions(root, findings);
   return config;
 }

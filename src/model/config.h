@@ -61,6 +61,8 @@ struct Config {
   std::vector<std::pair<std::string, std::string>> environment_variables;
   std::vector<std::string> secrets;  // names
   std::optional<DockerServer> docker_server;
+  // runtime.oidc.enabled: whether the running server gets an identity token; none: not said.
+  std::optional<bool> runtime_oidc;
   std::string document;  // the file, byte for byte
 };
 

@@ -140,10 +140,14 @@ std::string OidcIssuer::Discovery() const {
 Result<std::string> OidcIssuer::Jwks() {
   BDN_ASSIGN(const auto loaded, Load());
   const WallTime now = clock_.Now();
+  const store::SigningKey* signer = SigningAt(loaded->rows, now);
   std::vector<auth::PublishedKey> published;
-  for (const auto& key : loaded->keys) {
+  for (std::size_t i = 0; i < loaded->keys.size(); ++i) {
+    const LoadedKey& key = loaded->keys[i];
     if (key.row.published_until <= now) continue;
-    published.push_back({key.key.public_key(), key.certificate});
+    // The one that signs comes first: Ceph looks at no other.
+    published.insert(&loaded->rows[i] == signer ? published.begin() : published.end(),
+                     {key.key.public_key(), key.certificate});
   }
   return auth::JwksDocument(published);
 }

@@ -137,6 +137,17 @@ TEST_F(OidcIssuerTest, TwoRotationsDoNotOverlap) {
   EXPECT_FALSE(issuer->Rotate(hours(24 * 31), false));
 }
 
+TEST_F(OidcIssuerTest, TheKeyThatSignsIsTheFirstOfTheSet) {
+  const auto issuer = Start();
+  const auto first = [&] { return auth::ParseJwks(*issuer->Jwks())->front().kid; };
+  const std::string old = first();
+  ASSERT_TRUE(issuer->Rotate(hours(24), false));
+  EXPECT_EQ(first(), old);
+  clock.Advance(hours(24));
+  EXPECT_NE(first(), old);
+  EXPECT_EQ(first(), KidOf(issuer->Mint(kWorkload, "")->text));
+}
+
 TEST_F(OidcIssuerTest, RevokingLeavesOneNewKey) {
   const auto issuer = Start();
   const auto before = issuer->Mint(kWorkload, "");

@@ -272,12 +272,12 @@ class Killer:
 class Node:
     """One data directory with `bdn up` on it, and the commands of its user."""
 
-    def __init__(self, work, hub_url, role="up", name="node", options=()):
+    def __init__(self, work, hub_url, role="up", name="node", options=(), listen="127.0.0.1:0"):
         self.work = pathlib.Path(work) / name
         self.work.mkdir(parents=True, exist_ok=True)
         self.role = role
         self.data = self.work / "data"
-        self.options = [role, "--data", self.data, "--listen", "127.0.0.1:0", *options]
+        self.options = [role, "--data", self.data, "--listen", listen, *options]
         if hub_url:
             self.options += ["--hf-endpoint", hub_url]
         self.env = {

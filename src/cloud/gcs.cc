@@ -9,7 +9,7 @@
 namespace bdn::cloud {
 namespace {
 
-constexpr std::string_view kFields = "name,size,generation,md5Hash,crc32c,contentEncoding";
+constexpr std::string_view kGcsFields = "name,size,generation,md5Hash,crc32c,contentEncoding";
 
 }  // namespace
 
@@ -67,7 +67,7 @@ Result<GcsListPage> GcsClient::ListPage(const Context& ctx,
                                         std::string_view page) const {
   std::string query =
       fmt::format("fields={}&maxResults=1000&prefix={}&projection=noAcl",
-                  net::PercentEncode(fmt::format("items({}),nextPageToken", kFields)),
+                  net::PercentEncode(fmt::format("items({}),nextPageToken", kGcsFields)),
                   net::PercentEncode(prefix));
   if (!page.empty()) query += "&pageToken=" + net::PercentEncode(page);
   net::HttpRequest request = Request(token, "/storage/v1", "", std::move(query));
@@ -87,7 +87,7 @@ Result<std::optional<GcsObject>> GcsClient::Get(const Context& ctx,
                                                 std::string_view name) const {
   net::HttpRequest request =
       Request(token, "/storage/v1", name,
-              fmt::format("fields={}&projection=noAcl", net::PercentEncode(kFields)));
+              fmt::format("fields={}&projection=noAcl", net::PercentEncode(kGcsFields)));
   request.headers.Set("Accept-Encoding", "identity");
   TextCollector body(kGcsErrorBytesMax);
   const auto head = Send(ctx, GcsStep::kGet, name, request, body);

@@ -8,36 +8,36 @@
 namespace bdn::cloud {
 namespace {
 
-constexpr std::size_t kTextBytesMax = 300;
+constexpr std::size_t kGcsTextBytesMax = 300;
 
-struct Meaning {
+struct GcsMeaning {
   Code code;
   std::string_view fix;
 };
 
-bool Contains(std::string_view text, std::string_view part) {
+bool GcsContains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-Meaning MeaningOf403(GcsStep step, const GcsErrorBody& body) {
+GcsMeaning GcsMeaningOf403(GcsStep step, const GcsErrorBody& body) {
   if (body.reason == "rateLimitExceeded" || body.reason == "userRateLimitExceeded") {
     return {Code::kRateLimited, "the storage asks to slow down"};
   }
-  if (body.reason == "accountDisabled" || Contains(body.message, "billing account")) {
+  if (body.reason == "accountDisabled" || GcsContains(body.message, "billing account")) {
     return {Code::kPermissionDenied, "the project that pays for the bucket has no active billing"};
   }
-  if (Contains(body.message, "serviceusage.services.use")) {
+  if (GcsContains(body.message, "serviceusage.services.use")) {
     return {Code::kPermissionDenied,
             "the bucket wants the reader to pay (requester pays): bdn does not name a project to "
             "be charged; copy the objects to a bucket without it"};
   }
-  if (Contains(body.message, "KMS") || Contains(body.message, "cloudkms")) {
+  if (GcsContains(body.message, "KMS") || GcsContains(body.message, "cloudkms")) {
     return {Code::kPermissionDenied,
             "the object is encrypted with a key of Cloud KMS: give the service agent of Cloud "
             "Storage the role Cloud KMS CryptoKey Decrypter on it"};
   }
-  if (Contains(body.message, "organization's policy") || Contains(body.reason, "VPC") ||
-      Contains(body.message, "VPC Service Controls")) {
+  if (GcsContains(body.message, "organization's policy") || GcsContains(body.reason, "VPC") ||
+      GcsContains(body.message, "VPC Service Controls")) {
     return {Code::kPermissionDenied,
             "a policy of the organisation (VPC Service Controls) refuses access from here"};
   }
@@ -51,10 +51,10 @@ Meaning MeaningOf403(GcsStep step, const GcsErrorBody& body) {
           "service account"};
 }
 
-Meaning MeaningOf(GcsStep step, int status, const GcsErrorBody& body) {
+GcsMeaning GcsMeaningOf(GcsStep step, int status, const GcsErrorBody& body) {
   // Requester pays is said with 400 and a reason, sometimes with the text alone.
   if (body.reason == "userProjectMissing" ||
-      Contains(body.message, "requester pays bucket but no user project")) {
+      GcsContains(body.message, "requester pays bucket but no user project")) {
     return {Code::kPermissionDenied,
             "the bucket wants the reader to pay (requester pays): bdn does not name a project to "
             "be charged; copy the objects to a bucket without it"};
@@ -66,7 +66,7 @@ Meaning MeaningOf(GcsStep step, int status, const GcsErrorBody& body) {
     case 401:
       return {Code::kUnauthenticated, "the access token is not taken"};
     case 403:
-      return MeaningOf403(step, body);
+      return GcsMeaningOf403(step, body);
     case 404:
       if (step == GcsStep::kList) {
         return {Code::kNotFound, "there is no such bucket: check its name"};
@@ -83,7 +83,8 @@ Meaning MeaningOf(GcsStep step, int status, const GcsErrorBody& body) {
       break;
   }
   if (status >= 500) return {Code::kUnavailable, "try again later"};
-  if (Contains(body.reason, "customerEncryption") || Contains(body.message, "customer-supplied")) {
+  if (GcsContains(body.reason, "customerEncryption") ||
+      GcsContains(body.message, "customer-supplied")) {
     return {Code::kUnsupported,
             "objects with a customer-supplied encryption key cannot be read: copy them without it"};
   }
@@ -97,15 +98,15 @@ Error GcsClient::ErrorOf(GcsStep step,
                          const net::ResponseHead& head,
                          const GcsErrorBody& body,
                          WallTime now) const {
-  const Meaning meaning = MeaningOf(step, head.status, body);
-  const std::string what =
-      step == GcsStep::kList
-          ? fmt::format("the listing of the bucket {}", bucket_)
-          : fmt::format("the object {} of the bucket {}", Printable(name, kTextBytesMax), bucket_);
+  const GcsMeaning meaning = GcsMeaningOf(step, head.status, body);
+  const std::string what = step == GcsStep::kList
+                               ? fmt::format("the listing of the bucket {}", bucket_)
+                               : fmt::format("the object {} of the bucket {}",
+                                             Printable(name, kGcsTextBytesMax), bucket_);
   std::string text = fmt::format("{}: {} answered HTTP {}", what, authority_, head.status);
   if (!body.reason.empty()) text += " " + Printable(body.reason, 60);
   if (!body.message.empty()) {
-    std::string said = Printable(body.message, kTextBytesMax);
+    std::string said = Printable(body.message, kGcsTextBytesMax);
     while (said.ends_with('.')) said.pop_back();  // a line break at its end is one by now
     text += " (" + said + ")";
   }

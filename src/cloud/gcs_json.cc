@@ -11,15 +11,15 @@
 namespace bdn::cloud {
 namespace {
 
-constexpr std::size_t kNameBytesMax = 4096;  // more than the service allows (1024)
+constexpr std::size_t kGcsNameBytesMax = 4096;  // more than the service allows (1024)
 
-Error BadListing(std::string_view why) {
+Error BadGcsListing(std::string_view why) {
   return Error(Code::kUnavailable,
                fmt::format("this is no listing of Google Cloud Storage: {}", why));
 }
 
 // 64-bit numbers are strings, because JSON's are often doubles.
-std::optional<std::uint64_t> Number(std::string_view text) {
+std::optional<std::uint64_t> GcsNumber(std::string_view text) {
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();
   const auto [rest, bad] = std::from_chars(text.data(), end, value);
@@ -27,7 +27,7 @@ std::optional<std::uint64_t> Number(std::string_view text) {
   return value;
 }
 
-int SextetOf(char c) {
+int GcsSextetOf(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
   if (c >= '0' && c <= '9') return c - '0' + 52;
@@ -35,7 +35,7 @@ int SextetOf(char c) {
 }
 
 // Base64 (RFC 4648 §4, padded) of exactly `bytes` bytes as lower-case hex; empty when it is none.
-std::string HexOfBase64(std::string_view text, std::size_t bytes) {
+std::string GcsHexOfBase64(std::string_view text, std::size_t bytes) {
   constexpr char kHex[] = "0123456789abcdef";
   while (text.ends_with('=')) text.remove_suffix(1);
   if (text.size() != (bytes * 8 + 5) / 6) return {};
@@ -43,7 +43,7 @@ std::string HexOfBase64(std::string_view text, std::size_t bytes) {
   unsigned bits = 0;
   int have = 0;
   for (const char c : text) {
-    const int sextet = SextetOf(c);
+    const int sextet = GcsSextetOf(c);
     if (sextet < 0) return {};
     bits = (bits << 6) | static_cast<unsigned>(sextet);
     have += 6;
@@ -55,26 +55,26 @@ std::string HexOfBase64(std::string_view text, std::size_t bytes) {
   return hex;
 }
 
-Result<GcsObject> ParseObject(const codec::JsonView& item) {
+Result<GcsObject> ParseGcsObject(const codec::JsonView& item) {
   GcsObject object;
   BDN_ASSIGN(object.name, item.String("name"));
-  if (object.name.empty() || object.name.size() > kNameBytesMax) {
-    return BadListing("an object without a name that can be one");
+  if (object.name.empty() || object.name.size() > kGcsNameBytesMax) {
+    return BadGcsListing("an object without a name that can be one");
   }
   BDN_ASSIGN(const std::string size, item.String("size"));
   BDN_ASSIGN(object.generation, item.String("generation"));
-  const auto bytes = Number(size);
-  const auto generation = Number(object.generation);
+  const auto bytes = GcsNumber(size);
+  const auto generation = GcsNumber(object.generation);
   if (!bytes || !generation || *generation == 0 || object.generation.size() > 20) {
-    return BadListing("an object whose size or generation is no number");
+    return BadGcsListing("an object whose size or generation is no number");
   }
   object.size = *bytes;
   BDN_ASSIGN(const std::string md5, item.StringOr("md5Hash", ""));
   BDN_ASSIGN(const std::string crc32c, item.StringOr("crc32c", ""));
-  object.md5 = HexOfBase64(md5, 16);
-  object.crc32c = HexOfBase64(crc32c, 4);  // the bytes of the number, the highest first
+  object.md5 = GcsHexOfBase64(md5, 16);
+  object.crc32c = GcsHexOfBase64(crc32c, 4);  // the bytes of the number, the highest first
   if ((object.md5.empty() && !md5.empty()) || (object.crc32c.empty() && !crc32c.empty())) {
-    return BadListing("an object whose hash is no hash");
+    return BadGcsListing("an object whose hash is no hash");
   }
   BDN_ASSIGN(object.content_encoding, item.StringOr("contentEncoding", ""));
   return object;
@@ -84,12 +84,12 @@ Result<GcsObject> ParseObject(const codec::JsonView& item) {
 
 Result<GcsListPage> ParseGcsListPage(std::string_view json) {
   const auto value = codec::ParseJson(json, {.bytes_max = kGcsPageBytesMax, .depth_max = 16});
-  if (!value) return BadListing(value.error().message());
+  if (!value) return BadGcsListing(value.error().message());
   const auto parsed = [&]() -> Result<GcsListPage> {
     const codec::JsonView root(*value);
     // An error with status 200, or a page of somebody in between.
     BDN_ASSIGN(const auto error, root.Find("error"));
-    if (error) return BadListing("it is an error");
+    if (error) return BadGcsListing("it is an error");
     GcsListPage page;
     BDN_ASSIGN(const auto items, root.Find("items"));
     BDN_ASSIGN(page.next_token, root.StringOr("nextPageToken", ""));
@@ -97,13 +97,13 @@ Result<GcsListPage> ParseGcsListPage(std::string_view json) {
     BDN_ASSIGN(const auto objects, items->Items());
     page.objects.reserve(objects.size());
     for (const auto& item : objects) {
-      BDN_ASSIGN(auto object, ParseObject(item));
+      BDN_ASSIGN(auto object, ParseGcsObject(item));
       page.objects.push_back(std::move(object));
     }
     return page;
   }();
   if (!parsed && parsed.error().code() == Code::kInvalidArgument) {
-    return BadListing(parsed.error().message());
+    return BadGcsListing(parsed.error().message());
   }
   return parsed;
 }

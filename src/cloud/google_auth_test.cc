@@ -14,24 +14,24 @@ namespace {
 
 namespace json = boost::json;
 
-const std::string& Pem() {
+const std::string& GooglePem() {
   static const std::string kPem =
       crypto::PrivateKey::Generate(crypto::SignatureAlgorithm::kRs256).ToPem();
   return kPem;
 }
 
-json::object KeyFile() {
+json::object GoogleKeyFile() {
   return {{"type", "service_account"},
           {"project_id", "project"},
           {"private_key_id", "0123456789abcdef"},
-          {"private_key", Pem()},
+          {"private_key", GooglePem()},
           {"client_email", "reader@project.iam.gserviceaccount.com"},
           {"token_uri", "https://oauth2.googleapis.com/token"},
           {"universe_domain", "googleapis.com"}};
 }
 
-std::string Changed(const std::string& name, std::optional<std::string> value) {
-  json::object key = KeyFile();
+std::string GoogleChanged(const std::string& name, std::optional<std::string> value) {
+  json::object key = GoogleKeyFile();
   if (value) {
     key[name] = *value;
   } else {
@@ -41,18 +41,18 @@ std::string Changed(const std::string& name, std::optional<std::string> value) {
 }
 
 TEST(GcpSecret, TakesAKeyFileAsItIsDownloaded) {
-  const auto key = ParseGcpSecret("\n " + json::serialize(KeyFile()) + "\n");
+  const auto key = ParseGcpSecret("\n " + json::serialize(GoogleKeyFile()) + "\n");
   ASSERT_TRUE(key) << key.error().message();
   EXPECT_EQ(key->client_email, "reader@project.iam.gserviceaccount.com");
   EXPECT_EQ(key->private_key_id, "0123456789abcdef");
   EXPECT_EQ(key->token_uri, "https://oauth2.googleapis.com/token");
-  EXPECT_EQ(ParseGcpSecret(Changed("token_uri", std::nullopt))->token_uri,
+  EXPECT_EQ(ParseGcpSecret(GoogleChanged("token_uri", std::nullopt))->token_uri,
             "https://oauth2.googleapis.com/token");
-  EXPECT_TRUE(ParseGcpSecret(Changed("universe_domain", std::nullopt)));
+  EXPECT_TRUE(ParseGcpSecret(GoogleChanged("universe_domain", std::nullopt)));
 }
 
 TEST(GcpSecret, SaysWhatIsWrongWithoutShowingTheKey) {
-  std::string escaped = Pem();
+  std::string escaped = GooglePem();
   for (auto at = escaped.find('\n'); at != escaped.npos; at = escaped.find('\n', at + 2)) {
     escaped.replace(at, 1, "\\n");
   }
@@ -61,35 +61,38 @@ TEST(GcpSecret, SaysWhatIsWrongWithoutShowingTheKey) {
       {" ", "is empty"},
       {"AIzaSomething", "is not JSON"},
       {"[]", "is not JSON"},
-      {Pem(), "is a private key alone"},
-      {Changed("type", std::nullopt), "has no \"type\""},
-      {Changed("type", "authorized_user"), "of type authorized_user, a person's login by gcloud"},
-      {Changed("type", "external_account"), "set auth_method: GCP_OIDC"},
-      {Changed("type", "other"), "is of type other: a key of type service_account is needed"},
-      {Changed("client_email", std::nullopt), "has no client_email"},
-      {Changed("client_email", "a b@c"), "client_email that is no service account's"},
-      {Changed("private_key", std::nullopt), "has no private_key"},
-      {Changed("private_key_id", ""), "has no private_key_id"},
-      {Changed("private_key", escaped), "escaped twice"},
-      {Changed("private_key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+      {GooglePem(), "is a private key alone"},
+      {GoogleChanged("type", std::nullopt), "has no \"type\""},
+      {GoogleChanged("type", "authorized_user"),
+       "of type authorized_user, a person's login by gcloud"},
+      {GoogleChanged("type", "external_account"), "set auth_method: GCP_OIDC"},
+      {GoogleChanged("type", "other"), "is of type other: a key of type service_account is needed"},
+      {GoogleChanged("client_email", std::nullopt), "has no client_email"},
+      {GoogleChanged("client_email", "a b@c"), "client_email that is no service account's"},
+      {GoogleChanged("private_key", std::nullopt), "has no private_key"},
+      {GoogleChanged("private_key_id", ""), "has no private_key_id"},
+      {GoogleChanged("private_key", escaped), "escaped twice"},
+      {GoogleChanged("private_key",
+                     "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
        "no RSA key in PEM form"},
-      {Changed("private_key", ec), "not an RSA key"},
-      {Changed("token_uri", "https://169.254.169.254/token"), "not an address of Google: refused"},
-      {Changed("token_uri", "https://oauth2.googleapis.com.evil.test/token"), "refused"},
-      {Changed("token_uri", "http://oauth2.googleapis.com/token"), "refused"},
-      {Changed("universe_domain", "example.goog"), "for the universe example.goog"},
+      {GoogleChanged("private_key", ec), "not an RSA key"},
+      {GoogleChanged("token_uri", "https://169.254.169.254/token"),
+       "not an address of Google: refused"},
+      {GoogleChanged("token_uri", "https://oauth2.googleapis.com.evil.test/token"), "refused"},
+      {GoogleChanged("token_uri", "http://oauth2.googleapis.com/token"), "refused"},
+      {GoogleChanged("universe_domain", "example.goog"), "for the universe example.goog"},
   };
   for (const auto& [secret, part] : cases) {
     const auto key = ParseGcpSecret(secret);
     ASSERT_FALSE(key) << part;
     EXPECT_NE(key.error().message().find(part), std::string::npos) << key.error().message();
     EXPECT_TRUE(key.error().message().starts_with("The GCS secret "));
-    EXPECT_EQ(key.error().message().find(Pem().substr(40, 20)), std::string::npos);
+    EXPECT_EQ(key.error().message().find(GooglePem().substr(40, 20)), std::string::npos);
   }
 }
 
 TEST(GcpSecret, TheOperatorsOwnTokenAddressIsAccepted) {
-  const std::string secret = Changed("token_uri", "http://127.0.0.1:8080/token");
+  const std::string secret = GoogleChanged("token_uri", "http://127.0.0.1:8080/token");
   EXPECT_FALSE(ParseGcpSecret(secret));
   EXPECT_TRUE(ParseGcpSecret(secret, "http://127.0.0.1:8080/token"));
   EXPECT_FALSE(ParseGcpSecret(secret, "http://127.0.0.1:8081/token"));

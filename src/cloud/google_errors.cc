@@ -13,17 +13,17 @@
 namespace bdn::cloud {
 namespace {
 
-constexpr std::size_t kBodyBytesMax = 64 * 1024;
+constexpr std::size_t kGoogleBodyBytesMax = 64 * 1024;
 
-struct Said {
+struct GoogleSaid {
   std::string code;  // "invalid_grant", "PERMISSION_DENIED"
   std::string text;
 };
 
 // {"error": "code", "error_description": "…"} of OAuth, {"error": {"status", "message"}} of APIs.
-Said Read(const std::string& body) {
-  Said said;
-  const auto value = codec::ParseJson(body, {.bytes_max = kBodyBytesMax, .depth_max = 16});
+GoogleSaid ReadGoogleSaid(const std::string& body) {
+  GoogleSaid said;
+  const auto value = codec::ParseJson(body, {.bytes_max = kGoogleBodyBytesMax, .depth_max = 16});
   if (!value) return said;
   const codec::JsonView root(*value);
   const auto error = root.Find("error");
@@ -38,27 +38,28 @@ Said Read(const std::string& body) {
   return said;
 }
 
-struct Meaning {
+struct GoogleMeaning {
   Code code;
   std::string fix;
 };
 
-bool Contains(std::string_view text, std::string_view part) {
+bool GoogleContains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-Meaning KeyMeaning(const Said& said, bool* skewed) {
+GoogleMeaning GoogleKeyMeaning(const GoogleSaid& said, bool* skewed) {
   if (said.code == "invalid_grant") {
-    if (Contains(said.text, "reasonable timeframe") || Contains(said.text, "short-lived token")) {
+    if (GoogleContains(said.text, "reasonable timeframe") ||
+        GoogleContains(said.text, "short-lived token")) {
       *skewed = true;
       return {Code::kUnauthenticated, "this machine's clock is wrong: set it"};
     }
-    if (Contains(said.text, "Signature")) {
+    if (GoogleContains(said.text, "Signature")) {
       return {Code::kUnauthenticated,
               "the key was deleted, or the file was changed: create a key for the service account "
               "and store it in the secret"};
     }
-    if (Contains(said.text, "account not found")) {
+    if (GoogleContains(said.text, "account not found")) {
       return {Code::kUnauthenticated,
               "the service account was deleted or disabled: name another in the secret"};
     }
@@ -71,19 +72,19 @@ Meaning KeyMeaning(const Said& said, bool* skewed) {
   return {Code::kUnauthenticated, "the key in the secret is not taken"};
 }
 
-Meaning GrantMeaning(const Said& said, ExchangeHelp* help) {
-  if (Contains(said.text, "stale to sign-in") || Contains(said.text, "expired")) {
+GoogleMeaning GoogleGrantMeaning(const GoogleSaid& said, ExchangeHelp* help) {
+  if (GoogleContains(said.text, "stale to sign-in") || GoogleContains(said.text, "expired")) {
     *help = ExchangeHelp::kFreshToken;
     return {Code::kUnauthenticated,
             "a token of the issuer was too old when it arrived: check this machine's clock"};
   }
-  if (Contains(said.text, "audience")) {
+  if (GoogleContains(said.text, "audience")) {
     *help = ExchangeHelp::kOtherAudience;
     return {Code::kPermissionDenied,
             "the provider expects another audience: set its allowed audiences to the issuer's, "
             "which `bdn oidc show` prints"};
   }
-  if (Contains(said.text, "connecting to the given credential's issuer")) {
+  if (GoogleContains(said.text, "connecting to the given credential's issuer")) {
     return {Code::kUnavailable,
             "Google could not read the issuer's discovery document: it must be reachable from the "
             "internet by https"};
@@ -93,8 +94,8 @@ Meaning GrantMeaning(const Said& said, ExchangeHelp* help) {
           "that the provider must be made for"};
 }
 
-Meaning ExchangeMeaning(const Said& said, ExchangeHelp* help) {
-  if (said.code == "invalid_grant") return GrantMeaning(said, help);
+GoogleMeaning GoogleExchangeMeaning(const GoogleSaid& said, ExchangeHelp* help) {
+  if (said.code == "invalid_grant") return GoogleGrantMeaning(said, help);
   if (said.code == "invalid_target") {
     return {Code::kNotFound,
             "the workload identity pool or its provider does not exist, or is disabled or "
@@ -113,7 +114,7 @@ Meaning ExchangeMeaning(const Said& said, ExchangeHelp* help) {
   return {Code::kUnauthenticated, "see what Google says"};
 }
 
-Meaning ImpersonateMeaning(int status) {
+GoogleMeaning GoogleImpersonateMeaning(int status) {
   switch (status) {
     case 401:
       return {Code::kUnauthenticated, "the exchanged token is not taken any more"};
@@ -129,7 +130,8 @@ Meaning ImpersonateMeaning(int status) {
   }
 }
 
-Meaning MeaningOf(GoogleStep step, int status, const Said& said, ExchangeHelp* help, bool* skewed) {
+GoogleMeaning GoogleMeaningOf(
+    GoogleStep step, int status, const GoogleSaid& said, ExchangeHelp* help, bool* skewed) {
   // What google-auth-library tries again.
   constexpr std::array<std::string_view, 3> kTransient = {"internal_failure", "server_error",
                                                           "temporarily_unavailable"};
@@ -141,12 +143,12 @@ Meaning MeaningOf(GoogleStep step, int status, const Said& said, ExchangeHelp* h
   if (status >= 300 && status < 400) {
     return {Code::kUnavailable, "a redirect is not followed with a credential"};
   }
-  if (step == GoogleStep::kKey) return KeyMeaning(said, skewed);
-  if (step == GoogleStep::kExchange) return ExchangeMeaning(said, help);
-  return ImpersonateMeaning(status);
+  if (step == GoogleStep::kKey) return GoogleKeyMeaning(said, skewed);
+  if (step == GoogleStep::kExchange) return GoogleExchangeMeaning(said, help);
+  return GoogleImpersonateMeaning(status);
 }
 
-std::string_view NameOf(GoogleStep step) {
+std::string_view GoogleNameOf(GoogleStep step) {
   if (step == GoogleStep::kKey) return "a token for the service account";
   if (step == GoogleStep::kExchange) return "the exchange of a token at the provider";
   return "a token as the service account";
@@ -162,11 +164,12 @@ Error GoogleAuthError(GoogleStep step,
                       bool* skewed) {
   bool ignored = false;
   ExchangeHelp none = ExchangeHelp::kNone;
-  const Said said = Read(answer.body);
-  const Meaning meaning = MeaningOf(step, answer.status, said, help != nullptr ? help : &none,
-                                    skewed != nullptr ? skewed : &ignored);
+  const GoogleSaid said = ReadGoogleSaid(answer.body);
+  const GoogleMeaning meaning =
+      GoogleMeaningOf(step, answer.status, said, help != nullptr ? help : &none,
+                      skewed != nullptr ? skewed : &ignored);
   std::string text =
-      fmt::format("{} {}: Google answered HTTP {}", NameOf(step), subject, answer.status);
+      fmt::format("{} {}: Google answered HTTP {}", GoogleNameOf(step), subject, answer.status);
   if (!said.code.empty()) text += " " + Printable(said.code, 60);
   if (!said.text.empty()) {
     std::string shown = Printable(said.text, 300);

@@ -19,21 +19,21 @@
 namespace bdn::source {
 namespace {
 
-constexpr std::string_view kSetPin = "generation-set";
-constexpr std::string_view kObjectPin = "generation";
+constexpr std::string_view kGcsSetPin = "generation-set";
+constexpr std::string_view kGcsObjectPin = "generation";
 // Behind the generation in the etag of a file that is delivered decompressed.
-constexpr std::string_view kGunzipMark = "+gunzip";
-constexpr int kMeasuresMax = 2;  // an object that does not match its hash is read once more
+constexpr std::string_view kGcsGunzipMark = "+gunzip";
+constexpr int kGcsMeasuresMax = 2;  // an object that does not match its hash is read once more
 
-struct Stored {
+struct GcsStored {
   std::vector<cloud::GcsObject> objects;  // by name
   std::string kind;                       // of the pin
   std::string fingerprint;
 };
-using StoredPtr = std::shared_ptr<const Stored>;
-using Files = std::shared_ptr<const std::vector<RemoteFile>>;
+using GcsStoredPtr = std::shared_ptr<const GcsStored>;
+using GcsFiles = std::shared_ptr<const std::vector<RemoteFile>>;
 
-std::string FingerprintOf(const std::vector<cloud::GcsObject>& objects) {
+std::string GcsFingerprintOf(const std::vector<cloud::GcsObject>& objects) {
   crypto::Hasher hasher(crypto::HashKind::kSha256);
   for (const auto& object : objects) {
     // Lengths in front, so that no two lists give the same text.
@@ -43,7 +43,7 @@ std::string FingerprintOf(const std::vector<cloud::GcsObject>& objects) {
   return hasher.FinishHex();
 }
 
-Error Changed(const std::string& what) {
+Error GcsChanged(const std::string& what) {
   return Error(Code::kFailedPrecondition, "source changed: " + what);
 }
 
@@ -103,9 +103,9 @@ class GcsSource final : public Source {
   Result<std::vector<cloud::GcsObject>> AllObjects(const Context& ctx);
   Result<cloud::GcsObject> OneObject(const Context& ctx);
   // What the bucket holds now, checked.
-  Result<StoredPtr> Look(const Context& ctx);
-  std::string PathOf(const Stored& stored, const cloud::GcsObject& object) const;
-  RemoteFile FileOf(const Stored& stored, const cloud::GcsObject& object) const;
+  Result<GcsStoredPtr> Look(const Context& ctx);
+  std::string PathOf(const GcsStored& stored, const cloud::GcsObject& object) const;
+  RemoteFile FileOf(const GcsStored& stored, const cloud::GcsObject& object) const;
   // The file that a stored gzip stream holds.
   Status Measure(const Context& ctx, const cloud::GcsObject& object, RemoteFile* file);
   Result<GcsMeasureSink::Measure> MeasureOnce(const Context& ctx, const cloud::GcsObject& object);
@@ -128,8 +128,8 @@ class GcsSource final : public Source {
   const std::unique_ptr<GoogleTokens> tokens_;
   const std::shared_ptr<RateLimiter> limiter_;
   struct Last {
-    StoredPtr stored;
-    Files files;
+    GcsStoredPtr stored;
+    GcsFiles files;
   };
   Guarded<Last> last_;  // so that List after Resolve does not ask again
 };
@@ -176,15 +176,15 @@ Result<cloud::GcsObject> GcsSource::OneObject(const Context& ctx) {
   return *std::move(object);
 }
 
-std::string GcsSource::PathOf(const Stored& stored, const cloud::GcsObject& object) const {
-  if (stored.kind == kObjectPin) return path_.substr(path_.rfind('/') + 1);  // npos + 1 is 0
+std::string GcsSource::PathOf(const GcsStored& stored, const cloud::GcsObject& object) const {
+  if (stored.kind == kGcsObjectPin) return path_.substr(path_.rfind('/') + 1);  // npos + 1 is 0
   return object.name.substr(prefix_.size());
 }
 
-Result<StoredPtr> GcsSource::Look(const Context& ctx) {
-  auto stored = std::make_shared<Stored>();
+Result<GcsStoredPtr> GcsSource::Look(const Context& ctx) {
+  auto stored = std::make_shared<GcsStored>();
   BDN_ASSIGN(stored->objects, AllObjects(ctx));
-  stored->kind = kSetPin;
+  stored->kind = kGcsSetPin;
   for (const auto& object : stored->objects) {
     if (object.name.starts_with(prefix_)) continue;
     return Error(Code::kUnavailable, fmt::format("the listing of {} holds the name '{}', which was "
@@ -196,7 +196,7 @@ Result<StoredPtr> GcsSource::Look(const Context& ctx) {
     return object.name == prefix_ || (object.size == 0 && object.name.ends_with('/'));
   });
   if (stored->objects.empty()) {
-    stored->kind = kObjectPin;
+    stored->kind = kGcsObjectPin;
     BDN_ASSIGN(auto object, OneObject(ctx));
     stored->objects.push_back(std::move(object));
   }
@@ -206,11 +206,11 @@ Result<StoredPtr> GcsSource::Look(const Context& ctx) {
   names.reserve(stored->objects.size());
   for (const auto& object : stored->objects) names.push_back({.path = PathOf(*stored, object)});
   BDN_TRY(CheckListing(identity_, names, {}));
-  stored->fingerprint = FingerprintOf(stored->objects);
-  return StoredPtr(std::move(stored));
+  stored->fingerprint = GcsFingerprintOf(stored->objects);
+  return GcsStoredPtr(std::move(stored));
 }
 
-RemoteFile GcsSource::FileOf(const Stored& stored, const cloud::GcsObject& object) const {
+RemoteFile GcsSource::FileOf(const GcsStored& stored, const cloud::GcsObject& object) const {
   RemoteFile file{.path = PathOf(stored, object),
                   .size = object.size,
                   .etag = object.generation,
@@ -231,7 +231,7 @@ Result<GcsMeasureSink::Measure> GcsSource::MeasureOnce(const Context& ctx,
         client_.Read(ctx, token, {.name = object.name, .generation = object.generation}, sink);
     if (!read) {
       Error error = std::move(read).error();
-      if (error.code() == Code::kNotFound) return Changed(error.message());
+      if (error.code() == Code::kNotFound) return GcsChanged(error.message());
       return std::move(error).Context(cloud::Printable(object.name, 300));
     }
     return sink.Finish();
@@ -252,7 +252,7 @@ Status GcsSource::Measure(const Context& ctx, const cloud::GcsObject& object, Re
                       (object.md5.empty() || measure.md5 == object.md5) &&
                       (object.crc32c.empty() || measure.crc32c == object.crc32c);
     if (!same) {
-      if (tries < kMeasuresMax) continue;
+      if (tries < kGcsMeasuresMax) continue;
       return Error(Code::kCorrupt,
                    fmt::format("{}: what arrived, {} bytes with CRC-32C {}, is not what the "
                                "listing says, {} bytes with {}, also when it was read again",
@@ -273,14 +273,14 @@ Status GcsSource::Measure(const Context& ctx, const cloud::GcsObject& object, Re
     file->size = measure.size;
     file->hash_kind = ContentHash::kSha256;
     file->hash = measure.sha256;
-    file->etag = object.generation + std::string(kGunzipMark);
+    file->etag = object.generation + std::string(kGcsGunzipMark);
     return {};
   }
 }
 
 Result<Pin> GcsSource::Resolve(const Context& ctx) {
   BDN_TRY(ctx.Check());
-  BDN_ASSIGN(StoredPtr stored, Look(ctx));
+  BDN_ASSIGN(GcsStoredPtr stored, Look(ctx));
   Pin pin{
       .fingerprint = stored->fingerprint, .fingerprint_type = stored->kind, .identity = identity_};
   last_.With([&](Last& last) {
@@ -299,7 +299,7 @@ Result<std::vector<RemoteFile>> GcsSource::List(const Context& ctx, const Pin& p
     known.files = nullptr;
   }
   if (known.stored->kind != pin.fingerprint_type || known.stored->fingerprint != pin.fingerprint) {
-    return Changed(identity_ + " holds other objects than when it was pinned");
+    return GcsChanged(identity_ + " holds other objects than when it was pinned");
   }
   if (known.files) return *known.files;
   std::vector<RemoteFile> files;
@@ -337,7 +337,7 @@ Status GcsSource::ReadOnce(const Context& ctx,
   *final = false;
   cloud::GcsClient::Download download{.name = name, .generation = file.version};
   Status status;
-  if (file.etag.ends_with(kGunzipMark)) {
+  if (file.etag.ends_with(kGcsGunzipMark)) {
     GcsGunzipSink answer(file, sink, pos, end, client_.authority());
     status = answer.Finish(client_.Read(ctx, token, download, answer), final);
   } else {
@@ -364,7 +364,7 @@ Status GcsSource::Read(const Context& ctx,
                              range.begin, range.end, file.size));
   }
   if (range.begin == range.end) return {};
-  const std::string name = pin.fingerprint_type == kObjectPin ? path_ : prefix_ + file.path;
+  const std::string name = pin.fingerprint_type == kGcsObjectPin ? path_ : prefix_ + file.path;
   RetryBudget budget(retry_, random_);
   bool renewed = false;
   bool accept_gzip = true;
@@ -385,7 +385,7 @@ Status GcsSource::Read(const Context& ctx,
     const Error& error = status.error();
     if (error.code() == Code::kFailedPrecondition || error.code() == Code::kNotFound) {
       // The generation was there when it was listed: it was overwritten or deleted.
-      return error.message().starts_with("source changed") ? error : Changed(error.message());
+      return error.message().starts_with("source changed") ? error : GcsChanged(error.message());
     }
     if (error.code() == Code::kUnauthenticated && !std::exchange(renewed, true)) continue;
     if (with_gzip && !accept_gzip) continue;
@@ -394,8 +394,8 @@ Status GcsSource::Read(const Context& ctx,
   }
 }
 
-Result<std::unique_ptr<GoogleTokens>> MakeTokens(net::Transport& transport,
-                                                 const GcsSourceOptions& options) {
+Result<std::unique_ptr<GoogleTokens>> MakeGcsTokens(net::Transport& transport,
+                                                    const GcsSourceOptions& options) {
   using model::AuthMethod;
   const cloud::GoogleEndpoints endpoints = cloud::GoogleEndpointsAt(options.endpoint);
   const GoogleTokenOptions how{.retry = options.retry, .random = options.random};
@@ -435,7 +435,7 @@ Result<std::unique_ptr<Source>> MakeGcsSource(const model::SourceUri& uri,
                                               net::Transport& transport,
                                               RateLimiters& limiters,
                                               GcsSourceOptions options) {
-  BDN_ASSIGN(auto tokens, MakeTokens(transport, options));
+  BDN_ASSIGN(auto tokens, MakeGcsTokens(transport, options));
   const bool own = !options.endpoint.empty();
   BDN_ASSIGN(auto client,
              cloud::GcsClient::Make(

@@ -19,7 +19,7 @@ std::optional<std::string> OtherGeneration(const net::Headers& headers,
   return cloud::Printable(*got, 40);
 }
 
-Error Changed(std::string_view path, std::string_view host, std::string_view generation) {
+Error GenerationChanged(std::string_view path, std::string_view host, std::string_view generation) {
   return Error(Code::kFailedPrecondition,
                fmt::format("source changed: {} at {} is generation {} now",
                            cloud::Printable(path, 300), host, generation));
@@ -36,7 +36,7 @@ bool IsGzipEncoded(const net::Headers& headers) {
 
 Status GcsRangeSink::OnHead(const net::ResponseHead& answer) {
   if (const auto other = OtherGeneration(answer.headers, file_.version)) {
-    problem_ = Changed(file_.path, host_, *other);
+    problem_ = GenerationChanged(file_.path, host_, *other);
     return *problem_;
   }
   if (IsGzipEncoded(answer.headers)) {
@@ -80,7 +80,7 @@ Error GcsGunzipSink::Bad(const std::string& how) const {
 
 Status GcsGunzipSink::OnHead(const net::ResponseHead& answer) {
   if (const auto other = OtherGeneration(answer.headers, file_.version)) {
-    problem_ = Changed(file_.path, host_, *other);
+    problem_ = GenerationChanged(file_.path, host_, *other);
   } else if (answer.status != 200 || !IsGzipEncoded(answer.headers)) {
     problem_ = Bad("did not send the object as it is stored");
   }

@@ -17,22 +17,22 @@
 namespace bdn::source::testing {
 namespace {
 
-const std::string& KeyPem() {
+const std::string& GcsKeyPem() {
   static const std::string kPem =
       crypto::PrivateKey::Generate(crypto::SignatureAlgorithm::kRs256).ToPem();
   return kPem;
 }
 
-std::string KeyFile() {
+std::string GcsKeyFile() {
   return boost::json::serialize(
       boost::json::object{{"type", "service_account"},
                           {"client_email", "reader@project.iam.gserviceaccount.com"},
-                          {"private_key", KeyPem()},
+                          {"private_key", GcsKeyPem()},
                           {"private_key_id", "kid-1"},
                           {"token_uri", "https://oauth2.googleapis.com/token"}});
 }
 
-std::string Compress(const std::string& text) {
+std::string GcsCompress(const std::string& text) {
   z_stream stream = {};
   EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
   std::string out(deflateBound(&stream, static_cast<uLong>(text.size())) + 32, '\0');
@@ -46,10 +46,10 @@ std::string Compress(const std::string& text) {
   return out;
 }
 
-Result<std::unique_ptr<Source>> Make(net::Transport& transport,
-                                     RateLimiters& limiters,
-                                     const std::string& text,
-                                     SourceCredentials credentials) {
+Result<std::unique_ptr<Source>> MakeGs(net::Transport& transport,
+                                       RateLimiters& limiters,
+                                       const std::string& text,
+                                       SourceCredentials credentials) {
   BDN_ASSIGN(const auto uri, model::ParseSourceUri(text));
   return MakeSource(uri, credentials,
                     {.transport = transport, .limiters = limiters, .random = [] { return 0.0; }});
@@ -57,7 +57,8 @@ Result<std::unique_ptr<Source>> Make(net::Transport& transport,
 
 struct GcsFixture {
   GcsFixture()
-      : made(Make(google.transport(), limiters, "gs://bucket/models/w", {.secret = KeyFile()})) {}
+      : made(MakeGs(
+            google.transport(), limiters, "gs://bucket/models/w", {.secret = GcsKeyFile()})) {}
   void Publish(const std::string& path, const std::string& content) {
     google.Put("models/w/" + path, content);
   }
@@ -248,7 +249,7 @@ TEST_F(GcsSourceTest, CompressionOnTheWayIsThrownAwayAndAskedForWithout) {
   f_.google.intercept =
       [&](const net::HttpRequest& request) -> std::optional<Result<net::HttpResponse>> {
     if (request.headers.Get("Accept-Encoding") != "gzip") return std::nullopt;
-    return net::HttpResponse{200, {{"Content-Encoding", "gzip"}}, Compress(content)};
+    return net::HttpResponse{200, {{"Content-Encoding", "gzip"}}, GcsCompress(content)};
   };
   const auto bytes = ReadRange(f_.ctx, f_.source(), pin_, files_[0], {0, 1000});
   ASSERT_TRUE(bytes) << bytes.error().message();
@@ -261,7 +262,7 @@ TEST_F(GcsSourceTest, AnObjectThatIsStoredCompressedIsDeliveredDecompressed) {
   for (int i = 0; text.size() < 200'000; ++i) text += "line " + std::to_string(i * 31) + "\n";
   for (const bool composed : {false, true}) {
     f_.google.PutObject("models/w/config.json",
-                        {.content = Compress(text), .encoding = "gzip", .composed = composed});
+                        {.content = GcsCompress(text), .encoding = "gzip", .composed = composed});
     const auto files = Look();
     ASSERT_TRUE(files) << files.error().message();
     ASSERT_EQ(files->size(), 1u);
@@ -285,7 +286,7 @@ TEST_F(GcsSourceTest, AnObjectThatIsStoredCompressedIsDeliveredDecompressed) {
 
 TEST_F(GcsSourceTest, AReadOfACompressedObjectThatBreaksContinuesWhereItStopped) {
   const std::string text = PatternBytes(300'000, 5);
-  const std::string stored = Compress(text);
+  const std::string stored = GcsCompress(text);
   f_.google.PutObject("models/w/t", {.content = stored, .encoding = "gzip"});
   ASSERT_TRUE(Look());
   int broken = 0;
@@ -309,8 +310,8 @@ TEST_F(GcsSourceTest, AReadOfACompressedObjectThatBreaksContinuesWhereItStopped)
 TEST_F(GcsSourceTest, WhatIsStoredCompressedAndIsNotCannotBeRead) {
   f_.google.PutObject("models/w/plain", {.content = "no gzip at all", .encoding = "gzip"});
   f_.google.PutObject("models/w/cut",
-                      {.content = Compress("abc").substr(0, 12), .encoding = "gzip"});
-  f_.google.PutObject("models/w/good", {.content = Compress("abc"), .encoding = "gzip"});
+                      {.content = GcsCompress("abc").substr(0, 12), .encoding = "gzip"});
+  f_.google.PutObject("models/w/good", {.content = GcsCompress("abc"), .encoding = "gzip"});
   ASSERT_TRUE(Look());
   EXPECT_NE(files_[0].problem.find("correct the object's metadata"), std::string::npos);
   EXPECT_EQ(files_[1].problem, "");
@@ -318,7 +319,7 @@ TEST_F(GcsSourceTest, WhatIsStoredCompressedAndIsNotCannotBeRead) {
 }
 
 TEST_F(GcsSourceTest, ACompressedBombIsAProblemOfThatFileAlone) {
-  const std::string member = Compress(std::string(1 << 20, '\0'));
+  const std::string member = GcsCompress(std::string(1 << 20, '\0'));
   std::string stored;
   for (std::uint64_t i = 0; i <= kGcsGunzipBytesMax >> 20; ++i) stored += member;
   f_.google.PutObject("models/w/bomb", {.content = stored, .encoding = "gzip"});
@@ -329,18 +330,18 @@ TEST_F(GcsSourceTest, ACompressedBombIsAProblemOfThatFileAlone) {
 }
 
 TEST_F(GcsSourceTest, ACompressedObjectThatIsNotWhatTheListingSaysIsReadOnceMoreThenCorrupt) {
-  f_.google.PutObject("models/w/t", {.content = Compress("abc"), .encoding = "gzip"});
+  f_.google.PutObject("models/w/t", {.content = GcsCompress("abc"), .encoding = "gzip"});
   int wrong = 1;
   f_.google.intercept =
       [&](const net::HttpRequest& request) -> std::optional<Result<net::HttpResponse>> {
     if (request.url.path.find("/download/") == std::string::npos || wrong-- <= 0) {
       return std::nullopt;
     }
-    return net::HttpResponse{200, {{"Content-Encoding", "gzip"}}, Compress("abd")};
+    return net::HttpResponse{200, {{"Content-Encoding", "gzip"}}, GcsCompress("abd")};
   };
   ASSERT_TRUE(Look());
   EXPECT_EQ(files_[0].hash, crypto::Sha256Hex("abc"));
-  f_.google.PutObject("models/w/t", {.content = Compress("xyz"), .encoding = "gzip"});
+  f_.google.PutObject("models/w/t", {.content = GcsCompress("xyz"), .encoding = "gzip"});
   wrong = 2;
   const auto files = Look();
   ASSERT_FALSE(files);
@@ -440,7 +441,7 @@ TEST_F(GcsSourceTest, AnotherEndpointIsAnotherIdentityAndTakesAllCalls) {
         200, {}, R"({"items": [{"name": "a", "size": "1", "generation": "1"}]})"};
   });
   const auto uri = model::ParseSourceUri("gs://bucket");
-  const auto source = MakeSource(*uri, {.secret = KeyFile()},
+  const auto source = MakeSource(*uri, {.secret = GcsKeyFile()},
                                  {.transport = transport,
                                   .limiters = f_.limiters,
                                   .google_endpoint = "http://127.0.0.1:1/google/"});
@@ -457,7 +458,7 @@ TEST(GcsSource, SaysWhichCredentialsAreMissing) {
   MemoryGoogle google;
   RateLimiters limiters;
   const auto error_of = [&](SourceCredentials credentials) {
-    const auto made = Make(google.transport(), limiters, "gs://bucket/w", std::move(credentials));
+    const auto made = MakeGs(google.transport(), limiters, "gs://bucket/w", std::move(credentials));
     EXPECT_FALSE(made);
     return made ? std::string() : made.error().message();
   };

@@ -11,7 +11,7 @@ namespace bdn::source {
 namespace {
 
 // One token, shared and renewed.
-class TokenCache {
+class GoogleTokenCache {
  public:
   template <class F>
   Result<std::string> Get(const Context& ctx, F&& ask) {
@@ -49,7 +49,7 @@ class TokenCache {
 
 // With retries, as for every other call.
 template <class F>
-auto Retrying(const Context& ctx, const GoogleTokenOptions& options, F&& call)
+auto GoogleRetrying(const Context& ctx, const GoogleTokenOptions& options, F&& call)
     -> std::invoke_result_t<F> {
   RetryBudget budget(options.retry, options.random);
   for (;;) {
@@ -59,12 +59,12 @@ auto Retrying(const Context& ctx, const GoogleTokenOptions& options, F&& call)
   }
 }
 
-class KeyTokens final : public GoogleTokens {
+class GoogleKeyTokens final : public GoogleTokens {
  public:
-  KeyTokens(net::Transport& transport,
-            std::string token_url,
-            cloud::GcpServiceAccountKey key,
-            GoogleTokenOptions options)
+  GoogleKeyTokens(net::Transport& transport,
+                  std::string token_url,
+                  cloud::GcpServiceAccountKey key,
+                  GoogleTokenOptions options)
       : transport_(transport),
         token_url_(std::move(token_url)),
         key_(std::move(key)),
@@ -73,8 +73,8 @@ class KeyTokens final : public GoogleTokens {
   Result<std::string> Get(const Context& ctx) override {
     return cache_.Get(ctx, [&](const Context& own) {
       // Each try signs anew: an assertion is for now.
-      return Retrying(own, options_,
-                      [&] { return cloud::RequestKeyToken(own, transport_, token_url_, key_); });
+      return GoogleRetrying(
+          own, options_, [&] { return cloud::RequestKeyToken(own, transport_, token_url_, key_); });
     });
   }
   void Refused(std::string_view used) override { cache_.Drop(used); }
@@ -84,17 +84,17 @@ class KeyTokens final : public GoogleTokens {
   const std::string token_url_;
   const cloud::GcpServiceAccountKey key_;
   const GoogleTokenOptions options_;
-  TokenCache cache_;
+  GoogleTokenCache cache_;
 };
 
-class RoleTokens final : public GoogleTokens {
+class GoogleRoleTokens final : public GoogleTokens {
  public:
-  RoleTokens(net::Transport& transport,
-             cloud::GoogleEndpoints endpoints,
-             auth::IdentityTokens& identity,
-             cloud::GcpProvider provider,
-             std::string email,
-             GoogleTokenOptions options)
+  GoogleRoleTokens(net::Transport& transport,
+                   cloud::GoogleEndpoints endpoints,
+                   auth::IdentityTokens& identity,
+                   cloud::GcpProvider provider,
+                   std::string email,
+                   GoogleTokenOptions options)
       : transport_(transport),
         endpoints_(std::move(endpoints)),
         identity_(identity),
@@ -112,7 +112,7 @@ class RoleTokens final : public GoogleTokens {
     for (bool again = false;; again = true) {
       BDN_ASSIGN(const std::string federated,
                  federated_.Get(ctx, [&](const Context& own) { return Exchange(own); }));
-      auto token = Retrying(ctx, options_, [&] {
+      auto token = GoogleRetrying(ctx, options_, [&] {
         return cloud::ImpersonateServiceAccount(ctx, transport_, endpoints_, email_, federated);
       });
       if (token || again || token.error().code() != Code::kUnauthenticated) return token;
@@ -129,7 +129,7 @@ class RoleTokens final : public GoogleTokens {
     bool switched = false;
     for (;;) {
       Help help = Help::kNone;
-      auto token = Retrying(ctx, options_, [&]() -> Result<cloud::GoogleToken> {
+      auto token = GoogleRetrying(ctx, options_, [&]() -> Result<cloud::GoogleToken> {
         help = Help::kNone;
         BDN_ASSIGN(const std::string subject,
                    identity_.Mint(to_provider ? provider_.token_audience() : std::string()));
@@ -152,8 +152,8 @@ class RoleTokens final : public GoogleTokens {
   const std::string email_;
   const GoogleTokenOptions options_;
   Guarded<bool> to_provider_{false};  // which audience was taken last
-  TokenCache federated_;
-  TokenCache cache_;
+  GoogleTokenCache federated_;
+  GoogleTokenCache cache_;
 };
 
 }  // namespace
@@ -162,8 +162,8 @@ std::unique_ptr<GoogleTokens> MakeGoogleKeyTokens(net::Transport& transport,
                                                   std::string token_url,
                                                   cloud::GcpServiceAccountKey key,
                                                   GoogleTokenOptions options) {
-  return std::make_unique<KeyTokens>(transport, std::move(token_url), std::move(key),
-                                     std::move(options));
+  return std::make_unique<GoogleKeyTokens>(transport, std::move(token_url), std::move(key),
+                                           std::move(options));
 }
 
 std::unique_ptr<GoogleTokens> MakeGoogleRoleTokens(net::Transport& transport,
@@ -172,8 +172,9 @@ std::unique_ptr<GoogleTokens> MakeGoogleRoleTokens(net::Transport& transport,
                                                    cloud::GcpProvider provider,
                                                    std::string email,
                                                    GoogleTokenOptions options) {
-  return std::make_unique<RoleTokens>(transport, std::move(endpoints), identity,
-                                      std::move(provider), std::move(email), std::move(options));
+  return std::make_unique<GoogleRoleTokens>(transport, std::move(endpoints), identity,
+                                            std::move(provider), std::move(email),
+                                            std::move(options));
 }
 
 }  // namespace bdn::source

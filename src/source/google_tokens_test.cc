@@ -15,11 +15,11 @@
 namespace bdn::source::testing {
 namespace {
 
-constexpr char kEmail[] = "reader@project.iam.gserviceaccount.com";
-constexpr char kProvider[] =
+constexpr char kGoogleEmail[] = "reader@project.iam.gserviceaccount.com";
+constexpr char kGoogleProvider[] =
     "projects/123456789/locations/global/workloadIdentityPools/pool/providers/bdn";
 
-const crypto::PrivateKey& Key() {
+const crypto::PrivateKey& GoogleTestKey() {
   static const crypto::PrivateKey kKey =
       crypto::PrivateKey::Generate(crypto::SignatureAlgorithm::kRs256);
   return kKey;
@@ -31,15 +31,15 @@ class GoogleTokensTest : public ::testing::Test {
       : roles_(MakeGoogleRoleTokens(google_.transport(),
                                     {},
                                     identity_,
-                                    *cloud::ParseGcpProvider(kProvider),
-                                    kEmail,
+                                    *cloud::ParseGcpProvider(kGoogleProvider),
+                                    kGoogleEmail,
                                     {.random = [] { return 0.0; }})),
         keys_(MakeGoogleKeyTokens(google_.transport(),
                                   "https://oauth2.googleapis.com/token",
-                                  {.client_email = kEmail,
+                                  {.client_email = kGoogleEmail,
                                    .private_key_id = "kid-1",
                                    .token_uri = "https://oauth2.googleapis.com/token",
-                                   .private_key = Key()},
+                                   .private_key = GoogleTestKey()},
                                   {.random = [] { return 0.0; }})) {}
   // `host` answers `times` times like this.
   void Inject(const std::string& host, int times, net::HttpResponse answer) {
@@ -191,8 +191,9 @@ TEST_F(GoogleTokensTest, WhatPassesIsTriedAgain) {
   };
   for (const auto& answer : answers) {
     Inject(kSts, 3, answer);
-    const auto fresh = MakeGoogleRoleTokens(google_.transport(), {}, identity_,
-                                            *cloud::ParseGcpProvider(kProvider), kEmail, {});
+    const auto fresh =
+        MakeGoogleRoleTokens(google_.transport(), {}, identity_,
+                             *cloud::ParseGcpProvider(kGoogleProvider), kGoogleEmail, {});
     const auto token = fresh->Get(ctx_);
     EXPECT_TRUE(token) << answer.body << token.error().message();
   }
@@ -228,10 +229,11 @@ TEST_F(GoogleTokensTest, AnAssertionIsSignedForTheKeysTokenUri) {
       "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=";
   ASSERT_TRUE(request.body.starts_with(lead));
   const std::string assertion = request.body.substr(lead.size());
-  const std::vector<auth::Jwk> keys = {{.kid = "kid-1", .key = Key().public_key()}};
-  const auto claims = auth::VerifyJwt(
-      assertion, keys,
-      {.issuer = kEmail, .audience = "https://oauth2.googleapis.com/token", .now = clock_.Now()});
+  const std::vector<auth::Jwk> keys = {{.kid = "kid-1", .key = GoogleTestKey().public_key()}};
+  const auto claims = auth::VerifyJwt(assertion, keys,
+                                      {.issuer = kGoogleEmail,
+                                       .audience = "https://oauth2.googleapis.com/token",
+                                       .now = clock_.Now()});
   ASSERT_TRUE(claims) << claims.error().message();
   EXPECT_EQ(claims->at("scope"), "https://www.googleapis.com/auth/devstorage.read_only");
   EXPECT_EQ(claims->at("iat"), 1'767'225'600);

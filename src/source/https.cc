@@ -17,20 +17,20 @@
 namespace bdn::source {
 namespace {
 
-constexpr std::size_t kSecretBytesMax = 64 * 1024;
+constexpr std::size_t kHttpsSecretBytesMax = 64 * 1024;
 
 // Written by us or by the transport; a secret must not change what a request means.
-constexpr std::array<std::string_view, 12> kReserved = {
+constexpr std::array<std::string_view, 12> kHttpsReserved = {
     "accept-encoding", "connection", "content-length",      "expect", "host", "if-match",
     "if-none-match",   "if-range",   "if-unmodified-since", "range",  "te",   "transfer-encoding"};
 
-std::string Lower(std::string_view text) {
+std::string HttpsLower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return out;
 }
 
-std::string_view Trim(std::string_view text) {
+std::string_view HttpsTrim(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r\n";
   const auto begin = text.find_first_not_of(kBlanks);
   if (begin == std::string_view::npos) return {};
@@ -38,7 +38,7 @@ std::string_view Trim(std::string_view text) {
 }
 
 // What one look at the server says.
-struct Look {
+struct HttpsLook {
   RemoteFile file;
   std::string kind;  // of the pin
   std::vector<std::string> warnings;
@@ -111,8 +111,8 @@ class HttpsSource final : public Source {
                std::string_view method,
                std::string_view range,
                HttpsProbeSink& sink);
-  Result<Look> LookAt(const Context& ctx);
-  Result<Look> Count(const Context& ctx);
+  Result<HttpsLook> LookAt(const Context& ctx);
+  Result<HttpsLook> Count(const Context& ctx);
   Status CheckAnswer(const net::ResponseHead& head) const;
   // What an answer of 300 and more to a read means.
   Error RefusalOf(const HttpsRangeSink& answer, WallTime now) const;
@@ -124,7 +124,7 @@ class HttpsSource final : public Source {
                    const ByteSink& sink,
                    bool* final);
   std::shared_ptr<HttpsStream> StreamOf(const RemoteFile& file);
-  std::vector<RemoteFile> FilesOf(const Look& look) const { return {look.file}; }
+  std::vector<RemoteFile> FilesOf(const HttpsLook& look) const { return {look.file}; }
   Error ErrorOf(const net::ResponseHead& head, std::string_view text, WallTime now) const;
 
   const net::Url url_;
@@ -177,7 +177,7 @@ Error HttpsSource::ErrorOf(const net::ResponseHead& head,
     code = Code::kUnavailable;
     fix = "try again later";
   }
-  std::string shown = cloud::Printable(Trim(text), 200);
+  std::string shown = cloud::Printable(HttpsTrim(text), 200);
   if (shown.starts_with('<')) shown.clear();  // a page for browsers
   Error error(code, fmt::format("{}: HTTP {}{}: {}", identity_, status,
                                 shown.empty() ? "" : " (" + shown + ")", fix));
@@ -214,8 +214,8 @@ Status HttpsSource::CheckAnswer(const net::ResponseHead& head) const {
                            identity_, cloud::Printable(encoding, 40)))
         .WithHint("publish the file without Content-Encoding");
   }
-  const std::string type = Lower(head.headers.Get("Content-Type").value_or(""));
-  const std::string name = Lower(name_);
+  const std::string type = HttpsLower(head.headers.Get("Content-Type").value_or(""));
+  const std::string name = HttpsLower(name_);
   if (type.starts_with("text/html") && !name.ends_with(".html") && !name.ends_with(".htm")) {
     return Error(
                Code::kInvalidArgument,
@@ -226,8 +226,8 @@ Status HttpsSource::CheckAnswer(const net::ResponseHead& head) const {
   return {};
 }
 
-Result<Look> HttpsSource::Count(const Context& ctx) {
-  return Ask(ctx, [&]() -> Result<Look> {
+Result<HttpsLook> HttpsSource::Count(const Context& ctx) {
+  return Ask(ctx, [&]() -> Result<HttpsLook> {
     HttpsProbeSink sink(true);
     BDN_TRY(Probe(ctx, "GET", "", sink));
     if (sink.head->status != 200) {
@@ -235,7 +235,7 @@ Result<Look> HttpsSource::Count(const Context& ctx) {
                    fmt::format("{}: answered HTTP {} to a GET", identity_, sink.head->status));
     }
     BDN_TRY(CheckAnswer(*sink.head));
-    Look look;
+    HttpsLook look;
     look.file.path = name_;
     look.file.size = sink.bytes;
     look.file.hash_kind = ContentHash::kSha256;
@@ -251,7 +251,7 @@ Result<Look> HttpsSource::Count(const Context& ctx) {
   });
 }
 
-Result<Look> HttpsSource::LookAt(const Context& ctx) {
+Result<HttpsLook> HttpsSource::LookAt(const Context& ctx) {
   struct Seen {
     net::ResponseHead head;
     std::optional<std::uint64_t> size;
@@ -286,7 +286,7 @@ Result<Look> HttpsSource::LookAt(const Context& ctx) {
                }));
   }
   if (seen.head.status != 416) BDN_TRY(CheckAnswer(seen.head));
-  Look look;
+  HttpsLook look;
   look.file.etag = HttpsValidator(seen.head.headers);
   if (!seen.size || (look.file.etag.empty() && seen.head.status != 416)) return Count(ctx);
   look.file.path = name_;
@@ -299,16 +299,16 @@ Result<Look> HttpsSource::LookAt(const Context& ctx) {
   return look;
 }
 
-std::string FingerprintOf(const Look& look) {
+std::string HttpsFingerprintOf(const HttpsLook& look) {
   return crypto::Sha256Hex(
       fmt::format("{}\n{}\n{}", look.file.etag, look.file.size, look.file.hash));
 }
 
 Result<Pin> HttpsSource::Resolve(const Context& ctx) {
   BDN_TRY(ctx.Check());
-  BDN_ASSIGN(Look look, LookAt(ctx));
+  BDN_ASSIGN(HttpsLook look, LookAt(ctx));
   BDN_TRY(CheckListing(identity_, {look.file}, {}));
-  Pin pin{.fingerprint = FingerprintOf(look),
+  Pin pin{.fingerprint = HttpsFingerprintOf(look),
           .fingerprint_type = look.kind,
           .identity = identity_,
           .warnings = std::move(look.warnings)};
@@ -322,8 +322,8 @@ Result<std::vector<RemoteFile>> HttpsSource::List(const Context& ctx, const Pin&
     return last.fingerprint == pin.fingerprint ? last.files : std::vector<RemoteFile>();
   });
   if (!files.empty()) return files;
-  BDN_ASSIGN(const Look look, LookAt(ctx));
-  if (FingerprintOf(look) != pin.fingerprint) {
+  BDN_ASSIGN(const HttpsLook look, LookAt(ctx));
+  if (HttpsFingerprintOf(look) != pin.fingerprint) {
     return Error(
         Code::kFailedPrecondition,
         fmt::format("source changed: {} is another file than when it was pinned", identity_));
@@ -424,14 +424,15 @@ Result<net::Headers> ParseHttpsSecret(std::string_view secret) {
     return Error(Code::kInvalidArgument, "The secret for an https:// source " + std::move(why))
         .WithHint("Store a plain token, or JSON: {\"headers\": {\"X-Api-Key\": \"…\"}}");
   };
-  secret = Trim(secret);
+  secret = HttpsTrim(secret);
   if (secret.empty()) return bad("is empty");
-  if (secret.size() > kSecretBytesMax) return bad("is too long");
+  if (secret.size() > kHttpsSecretBytesMax) return bad("is too long");
   net::Headers headers;
   if (!secret.starts_with('{')) {
     headers.Set("Authorization", "Bearer " + std::string(secret));
   } else {
-    const auto value = codec::ParseJson(secret, {.bytes_max = kSecretBytesMax, .depth_max = 4});
+    const auto value =
+        codec::ParseJson(secret, {.bytes_max = kHttpsSecretBytesMax, .depth_max = 4});
     if (!value) return bad("begins like JSON and is not");
     const auto* object = value->if_object();
     const auto* named = object != nullptr ? object->if_contains("headers") : nullptr;
@@ -440,13 +441,14 @@ Result<net::Headers> ParseHttpsSecret(std::string_view secret) {
     for (const auto& [name, text] : named->get_object()) {
       if (!text.is_string()) return bad("has a header that is no text");
       headers.Set(std::string_view(name.data(), name.size()),
-                  std::string(Trim({text.get_string().data(), text.get_string().size()})));
+                  std::string(HttpsTrim({text.get_string().data(), text.get_string().size()})));
     }
     if (headers.fields().empty()) return bad("names no header");
     if (headers.fields().size() > kHttpsSecretHeadersMax) return bad("names too many headers");
   }
   for (const auto& [name, value] : headers.fields()) {
-    if (std::find(kReserved.begin(), kReserved.end(), Lower(name)) != kReserved.end()) {
+    if (std::find(kHttpsReserved.begin(), kHttpsReserved.end(), HttpsLower(name)) !=
+        kHttpsReserved.end()) {
       return bad(fmt::format("may not set the header {}", cloud::Printable(name, 60)));
     }
     if (value.empty() || !std::all_of(value.begin(), value.end(), [](char c) {

@@ -11,9 +11,9 @@
 namespace bdn::source {
 namespace {
 
-constexpr std::size_t kErrorBytesMax = 2048;
+constexpr std::size_t kHttpsErrorBytesMax = 2048;
 
-std::string Shown(std::string_view text) {
+std::string HttpsShown(std::string_view text) {
   return cloud::Printable(text, 300);
 }
 
@@ -69,8 +69,8 @@ Status HttpsProbeSink::Write(std::span<const std::byte> piece) {
   }
   bytes += piece.size();
   text.append(reinterpret_cast<const char*>(piece.data()),
-              std::min(piece.size(), kErrorBytesMax - text.size()));
-  if (bytes <= kErrorBytesMax) return {};
+              std::min(piece.size(), kHttpsErrorBytesMax - text.size()));
+  if (bytes <= kHttpsErrorBytesMax) return {};
   cut = true;
   return Error(Code::kCancelled, "the rest of this answer is not wanted");
 }
@@ -78,12 +78,12 @@ Status HttpsProbeSink::Write(std::span<const std::byte> piece) {
 // ---- a range ------------------------------------------------------------------------------------
 
 Error HttpsRangeSink::Bad(const std::string& how) const {
-  return Error(Code::kUnavailable, fmt::format("{}: {} {}", Shown(file_.path), host_, how));
+  return Error(Code::kUnavailable, fmt::format("{}: {} {}", HttpsShown(file_.path), host_, how));
 }
 
 Error HttpsRangeSink::Changed(const std::string& how) const {
   return Error(Code::kFailedPrecondition,
-               fmt::format("source changed: {} at {} {}", Shown(file_.path), host_, how));
+               fmt::format("source changed: {} at {} {}", HttpsShown(file_.path), host_, how));
 }
 
 Status HttpsRangeSink::CheckWhole(const net::ResponseHead& answer) {
@@ -138,8 +138,8 @@ Status HttpsRangeSink::OnHead(const net::ResponseHead& answer) {
 Status HttpsRangeSink::Write(std::span<const std::byte> bytes) {
   if (refused()) {
     text.append(reinterpret_cast<const char*>(bytes.data()),
-                std::min(bytes.size(), kErrorBytesMax - text.size()));
-    if (text.size() < kErrorBytesMax) return {};
+                std::min(bytes.size(), kHttpsErrorBytesMax - text.size()));
+    if (text.size() < kHttpsErrorBytesMax) return {};
     return Error(Code::kCancelled, "the rest of this answer is not wanted");
   }
   const auto skipped = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), skip_));

@@ -8,14 +8,14 @@ namespace {
 
 // How long the body waits for the reader of its next bytes before it goes on without them: readers
 // that run at the same time come in any order.
-constexpr std::chrono::milliseconds kOrderGrace{300};
+constexpr std::chrono::milliseconds kStreamOrderGrace{300};
 // How long it stands still when nobody wants anything; servers close after about a minute.
-constexpr std::chrono::seconds kIdle{45};
+constexpr std::chrono::seconds kStreamIdle{45};
 // How often a reader looks at its deadline.
-constexpr std::chrono::seconds kLook{1};
+constexpr std::chrono::seconds kStreamLook{1};
 
 // The body ends without a fault.
-Error Over() {
+Error StreamOver() {
   return Error(Code::kCancelled, "the rest of this body is not wanted");
 }
 
@@ -64,13 +64,13 @@ Status HttpsStream::Distribute(const std::stop_token& stop, std::span<const std:
     };
     switch (next) {
       case Next::kOver:
-        return Over();
+        return StreamOver();
       case Next::kIdle:
-        if (!state_.WaitFor(stop, kIdle, anything)) return Over();
+        if (!state_.WaitFor(stop, kStreamIdle, anything)) return StreamOver();
         continue;
       case Next::kGrace:
-        if (!state_.WaitFor(stop, kOrderGrace, wanted)) {
-          if (stop.stop_requested()) return Over();
+        if (!state_.WaitFor(stop, kStreamOrderGrace, wanted)) {
+          if (stop.stop_requested()) return StreamOver();
           state_.With([](State& s) {
             for (const auto& [key, want] : s.wants) {
               if (want.next <= s.at) continue;
@@ -92,7 +92,7 @@ Status HttpsStream::Distribute(const std::stop_token& stop, std::span<const std:
     });
     state_.With([&](State& s) { s.at += count; });
     bytes = bytes.subspan(count);
-    if (stop.stop_requested()) return Over();
+    if (stop.stop_requested()) return StreamOver();
   }
   return {};
 }
@@ -160,7 +160,7 @@ Status HttpsStream::Read(
   Status outcome;
   while (*pos < end) {
     StartUnlessRunning(ctx.clock());
-    state_.WaitFor(ctx.stop(), kLook, [&](const State& s) {
+    state_.WaitFor(ctx.stop(), kStreamLook, [&](const State& s) {
       const Want& want = s.wants.at(id);
       return !want.piece.empty() || want.error || !s.running;
     });

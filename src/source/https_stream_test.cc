@@ -14,9 +14,9 @@ namespace bdn::source::testing {
 namespace {
 
 // A body that counts how often it was opened, and may break off.
-class Body {
+class StreamBody {
  public:
-  explicit Body(std::string content) : content_(std::move(content)) {}
+  explicit StreamBody(std::string content) : content_(std::move(content)) {}
   HttpsStream::Open open() {
     return [this](const Context& ctx, const ByteSink& sink) -> Status {
       ++opened;
@@ -39,15 +39,18 @@ class Body {
   const std::string content_;
 };
 
-struct Got {
+struct StreamGot {
   Status status;
   std::string bytes;
   std::uint64_t pos = 0;
   bool final = false;
 };
 
-Got ReadOf(HttpsStream& stream, const Context& ctx, std::uint64_t begin, std::uint64_t end) {
-  Got got{.pos = begin};
+StreamGot StreamReadOf(HttpsStream& stream,
+                       const Context& ctx,
+                       std::uint64_t begin,
+                       std::uint64_t end) {
+  StreamGot got{.pos = begin};
   got.status = stream.Read(
       ctx, &got.pos, end,
       [&](std::span<const std::byte> piece) {
@@ -61,14 +64,14 @@ Got ReadOf(HttpsStream& stream, const Context& ctx, std::uint64_t begin, std::ui
 class HttpsStreamTest : public ::testing::Test {
  protected:
   Context ctx_{RealClock()};
-  Body body_{PatternBytes(100'500, 1)};
+  StreamBody body_{PatternBytes(100'500, 1)};
 };
 
 TEST_F(HttpsStreamTest, RangesOneAfterTheOtherShareABody) {
   HttpsStream stream(body_.open());
   std::string all;
   for (std::uint64_t at = 0; at < 100'500; at += 7'777) {
-    const auto got = ReadOf(stream, ctx_, at, std::min<std::uint64_t>(at + 7'777, 100'500));
+    const auto got = StreamReadOf(stream, ctx_, at, std::min<std::uint64_t>(at + 7'777, 100'500));
     ASSERT_TRUE(got.status) << got.status.error().message();
     all += got.bytes;
   }
@@ -83,7 +86,7 @@ TEST_F(HttpsStreamTest, ReadersInAnyOrderAtTheSameTimeGetTheirOwn) {
     std::vector<std::jthread> readers;
     for (std::uint64_t i = 10; i-- > 0;) {
       readers.emplace_back([&, i] {
-        const auto got = ReadOf(stream, ctx_, i * 10'000, (i + 1) * 10'000);
+        const auto got = StreamReadOf(stream, ctx_, i * 10'000, (i + 1) * 10'000);
         if (!got.status || got.bytes != body_.content().substr(i * 10'000, 10'000)) ++wrong;
       });
     }
@@ -93,8 +96,9 @@ TEST_F(HttpsStreamTest, ReadersInAnyOrderAtTheSameTimeGetTheirOwn) {
 
 TEST_F(HttpsStreamTest, WhoComesLateWaitsForTheNextBody) {
   HttpsStream stream(body_.open());
-  EXPECT_EQ(ReadOf(stream, ctx_, 50'000, 60'000).bytes, body_.content().substr(50'000, 10'000));
-  EXPECT_EQ(ReadOf(stream, ctx_, 100, 200).bytes, body_.content().substr(100, 100));
+  EXPECT_EQ(StreamReadOf(stream, ctx_, 50'000, 60'000).bytes,
+            body_.content().substr(50'000, 10'000));
+  EXPECT_EQ(StreamReadOf(stream, ctx_, 100, 200).bytes, body_.content().substr(100, 100));
   EXPECT_EQ(body_.opened, 2);
 }
 
@@ -102,12 +106,12 @@ TEST_F(HttpsStreamTest, AFaultIsTheReadersAndTheNextReadBeginsAnew) {
   body_.breaks = 1;
   body_.breaks_at = 5'000;
   HttpsStream stream(body_.open());
-  auto got = ReadOf(stream, ctx_, 2'000, 20'000);
+  auto got = StreamReadOf(stream, ctx_, 2'000, 20'000);
   ASSERT_FALSE(got.status);
   EXPECT_EQ(got.status.error().code(), Code::kUnavailable);
   EXPECT_FALSE(got.final);
   EXPECT_EQ(got.pos, 5'000u);
-  const auto rest = ReadOf(stream, ctx_, got.pos, 20'000);
+  const auto rest = StreamReadOf(stream, ctx_, got.pos, 20'000);
   ASSERT_TRUE(rest.status);
   EXPECT_EQ(got.bytes + rest.bytes, body_.content().substr(2'000, 18'000));
 }
@@ -123,7 +127,8 @@ TEST_F(HttpsStreamTest, TheErrorOfOneSinkIsItsOwn) {
   ASSERT_FALSE(status);
   EXPECT_TRUE(final);
   EXPECT_EQ(status.error().code(), Code::kResourceExhausted);
-  EXPECT_EQ(ReadOf(stream, ctx_, 20'000, 30'000).bytes, body_.content().substr(20'000, 10'000));
+  EXPECT_EQ(StreamReadOf(stream, ctx_, 20'000, 30'000).bytes,
+            body_.content().substr(20'000, 10'000));
   EXPECT_EQ(body_.opened, 1);
 }
 
@@ -135,7 +140,7 @@ TEST_F(HttpsStreamTest, AReaderThatIsCancelledLeavesAndTheStreamEndsWithItsOwner
     while (ctx.Check()) std::this_thread::yield();
     return ctx.Check();
   });
-  const auto got = ReadOf(stream, cancelled, 0, 10);
+  const auto got = StreamReadOf(stream, cancelled, 0, 10);
   ASSERT_FALSE(got.status);
   EXPECT_EQ(got.status.error().code(), Code::kCancelled);
 }

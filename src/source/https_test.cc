@@ -21,14 +21,14 @@
 namespace bdn::source::testing {
 namespace {
 
-constexpr char kUrl[] = "https://files.test/dir/model%20v2.bin?sig=abc";
-constexpr char kDate[] = "Mon, 23 Nov 2026 03:44:41 GMT";
+constexpr char kHttpsUrl[] = "https://files.test/dir/model%20v2.bin?sig=abc";
+constexpr char kHttpsDate[] = "Mon, 23 Nov 2026 03:44:41 GMT";
 
 // A web server with one file. Every member may be changed between requests.
 struct WebServer {
   std::string content;
   std::string etag = "\"v1\"";
-  std::string date = kDate;
+  std::string date = kHttpsDate;
   int head_status = 200;
   bool ranges = true;
   bool says_ranges = true;
@@ -74,7 +74,7 @@ struct WebServer {
 
 class HttpsSourceTest : public ::testing::Test {
  protected:
-  void Make(std::optional<std::string> secret = std::nullopt, const std::string& url = kUrl) {
+  void Make(std::optional<std::string> secret = std::nullopt, const std::string& url = kHttpsUrl) {
     const auto uri = model::ParseSourceUri(url);
     ASSERT_TRUE(uri) << uri.error().message();
     auto made =
@@ -134,7 +134,7 @@ TEST_F(HttpsSourceTest, IsOneFileNamedByTheLastSegmentPinnedByItsETag) {
   ASSERT_EQ(requests().size(), 3u) << "one HEAD, two ranges";
   EXPECT_EQ(requests()[0].method, "HEAD");
   EXPECT_EQ(requests()[1].headers.Get("Accept-Encoding"), "identity");
-  EXPECT_EQ(requests()[1].url.ToString(), kUrl);
+  EXPECT_EQ(requests()[1].url.ToString(), kHttpsUrl);
 }
 
 TEST_F(HttpsSourceTest, TheIdentityTellsQueriesApartAndShowsNone) {
@@ -208,7 +208,7 @@ TEST_F(HttpsSourceTest, WithoutAnETagTheDateAndTheSizePin) {
   web_.etag = "";
   ExpectReadable();
   EXPECT_EQ(pin_.fingerprint_type, "last-modified");
-  EXPECT_EQ(file_.etag, std::string("last-modified ") + kDate);
+  EXPECT_EQ(file_.etag, std::string("last-modified ") + kHttpsDate);
   web_.date = "Mon, 23 Nov 2026 03:44:42 GMT";
   const auto changed = Read({10, 20});
   ASSERT_FALSE(changed);

@@ -10,8 +10,8 @@
 namespace bdn::fakes {
 namespace {
 
-constexpr std::uint64_t kBodyBytesMax = 64u << 20;
-const net::Headers kJson{{"Content-Type", "application/json"}};
+constexpr std::uint64_t kGoogleControlBytesMax = 64u << 20;
+const net::Headers kGoogleJson{{"Content-Type", "application/json"}};
 
 }  // namespace
 
@@ -81,22 +81,22 @@ Status GoogleFake::ControlBucket(const boost::json::value& json) {
 Status GoogleFake::Control(net::ServerRequest& request, net::ServerResponse& response) {
   const std::string call =
       std::string(request.method()) + " " + std::string(request.path().substr(7));
-  if (call == "GET log") return response.Send(200, kJson, log_.ToJson());
+  if (call == "GET log") return response.Send(200, kGoogleJson, log_.ToJson());
   if (call == "DELETE log") return log_.Clear(), response.Send(204, {}, {});
   if (call == "DELETE faults") return faults_.Clear(), response.Send(204, {}, {});
   if (call == "POST expire") return ExpireTokens(), response.Send(204, {}, {});
   if (request.method() != "POST") {
     return Error(Code::kNotFound, "there is no " + call + " below /_fake/; see README.md");
   }
-  BDN_ASSIGN(const std::string body, request.Body(kBodyBytesMax));
+  BDN_ASSIGN(const std::string body, request.Body(kGoogleControlBytesMax));
   BDN_ASSIGN(const auto json, codec::ParseJson(body));
   if (call == "POST objects") {
     BDN_ASSIGN(const std::string answer, ControlObjects(json));
-    return response.Send(200, kJson, answer);
+    return response.Send(200, kGoogleJson, answer);
   }
   if (call == "POST account") {
     BDN_ASSIGN(const std::string key, ControlAccount(json));
-    return response.Send(200, kJson, key);
+    return response.Send(200, kGoogleJson, key);
   }
   if (call == "POST faults") {
     BDN_ASSIGN(auto fault, ParseFault(json));

@@ -13,18 +13,18 @@
 namespace bdn::fakes {
 namespace {
 
-constexpr std::string_view kControlPrefix = "/_fake/";
-constexpr std::uint64_t kReadBytes = 1u << 20;
+constexpr std::string_view kGoogleControlPrefix = "/_fake/";
+constexpr std::uint64_t kGoogleReadBytes = 1u << 20;
 
 // Which service a path belongs to: the name in the log.
-std::string_view PartOf(std::string_view path) {
+std::string_view GooglePartOf(std::string_view path) {
   if (path == "/v1/token") return "sts";
   if (path == "/token" || path == "/oauth2/v4/token") return "oauth2";
   if (path.starts_with("/v1/projects/")) return "iam";
   return "storage";
 }
 
-std::string Base64OfHex(std::string_view hex) {
+std::string GoogleBase64OfHex(std::string_view hex) {
   std::string bytes;
   for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
     bytes += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
@@ -32,17 +32,17 @@ std::string Base64OfHex(std::string_view hex) {
   return crypto::Base64Encode(bytes);
 }
 
-std::string Base64HashOf(crypto::HashKind kind, const Content& content) {
+std::string GoogleBase64HashOf(crypto::HashKind kind, const Content& content) {
   crypto::Hasher hasher(kind);
-  for (std::uint64_t at = 0; at < content.size; at += kReadBytes) {
-    const auto piece = content.Read(at, kReadBytes);
+  for (std::uint64_t at = 0; at < content.size; at += kGoogleReadBytes) {
+    const auto piece = content.Read(at, kGoogleReadBytes);
     if (!piece) break;
     hasher.Update(*piece);
   }
-  return Base64OfHex(hasher.FinishHex());
+  return GoogleBase64OfHex(hasher.FinishHex());
 }
 
-void ApplyToAnswer(const Fault& fault, const net::ServerRequest& request, Answer* answer) {
+void ApplyGoogleFault(const Fault& fault, const net::ServerRequest& request, Answer* answer) {
   switch (fault.kind) {
     case FaultKind::kStatus:
       *answer = {.status = fault.status, .headers = fault.headers, .body = fault.body};
@@ -119,8 +119,8 @@ Result<std::string> GoogleFake::Put(const std::string& bucket,
                                     const std::string& name,
                                     GoogleObject object) {
   Stored stored;
-  if (!object.composed) stored.md5 = Base64HashOf(crypto::HashKind::kMd5, *object.content);
-  stored.crc32c = Base64HashOf(crypto::HashKind::kCrc32c, *object.content);
+  if (!object.composed) stored.md5 = GoogleBase64HashOf(crypto::HashKind::kMd5, *object.content);
+  stored.crc32c = GoogleBase64HashOf(crypto::HashKind::kCrc32c, *object.content);
   stored.object = std::move(object);
   const WallTime now = options_.clock->Now();
   stored.updated = FormatRfc3339(now);
@@ -201,9 +201,9 @@ Answer GoogleFake::AnswerTo(std::string_view part, net::ServerRequest& request) 
 }
 
 Status GoogleFake::Serve(net::ServerRequest& request, net::ServerResponse& response) {
-  if (request.path().starts_with(kControlPrefix)) return Control(request, response);
+  if (request.path().starts_with(kGoogleControlPrefix)) return Control(request, response);
   LogEntry entry;
-  const std::string_view part = PartOf(request.path());
+  const std::string_view part = GooglePartOf(request.path());
   entry.server = part;
   entry.method = request.method();
   entry.path = request.path();
@@ -218,7 +218,7 @@ Status GoogleFake::Serve(net::ServerRequest& request, net::ServerResponse& respo
     options_.clock->SleepFor(request.context().stop(), fault->stall);
   }
   Answer answer = AnswerTo(part, request);
-  if (fault) ApplyToAnswer(*fault, request, &answer);
+  if (fault) ApplyGoogleFault(*fault, request, &answer);
   answer.headers.Set("X-GUploader-UploadID", fmt::format("fake-{:08x}", log_id));
   const Status status = Deliver(request, response, std::move(answer),
                                 {.clock = *options_.clock,

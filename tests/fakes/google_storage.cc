@@ -15,9 +15,9 @@ namespace {
 
 constexpr std::string_view kMetadataRoot = "/storage/v1/b/";
 constexpr std::string_view kDownloadRoot = "/download/storage/v1/b/";
-constexpr std::uint64_t kGunzipBytesMax = 1ull << 30;
+constexpr std::uint64_t kGoogleGunzipBytesMax = 1ull << 30;
 
-Answer ApiError(int status, std::string_view reason, std::string_view message) {
+Answer GoogleStorageError(int status, std::string_view reason, std::string_view message) {
   const boost::json::object body{
       {"error",
        {{"code", status},
@@ -28,26 +28,26 @@ Answer ApiError(int status, std::string_view reason, std::string_view message) {
           .body = boost::json::serialize(body)};
 }
 
-Answer PlainError(int status, std::string text) {
+Answer PlainGoogleError(int status, std::string text) {
   return {.status = status,
           .headers = {{"Content-Type", "text/html; charset=UTF-8"}},
           .body = std::move(text)};
 }
 
-Answer Json(const boost::json::object& body) {
+Answer StorageJson(const boost::json::object& body) {
   return {.headers = {{"Content-Type", "application/json; charset=UTF-8"}},
           .body = boost::json::serialize(body)};
 }
 
-struct Target {
+struct GoogleTarget {
   bool download = false;
   std::string bucket;
   std::string name;  // empty: the list
 };
 
 // A name is one segment: with a slash in it, the path is another one.
-std::optional<Target> ParseTarget(std::string_view path) {
-  Target target;
+std::optional<GoogleTarget> ParseGoogleTarget(std::string_view path) {
+  GoogleTarget target;
   if (path.starts_with(kDownloadRoot)) {
     target.download = true;
     path.remove_prefix(kDownloadRoot.size());
@@ -70,7 +70,7 @@ std::optional<Target> ParseTarget(std::string_view path) {
 }
 
 // "items(name,size),nextPageToken": the names in the brackets; empty: all.
-std::set<std::string> FieldsOf(std::string_view fields) {
+std::set<std::string> ListFieldsOf(std::string_view fields) {
   std::set<std::string> names;
   const auto open = fields.find("items(");
   if (open == std::string_view::npos) return names;
@@ -84,15 +84,15 @@ std::set<std::string> FieldsOf(std::string_view fields) {
   return names;
 }
 
-bool AcceptsGzip(const net::ServerRequest& request) {
+bool GoogleAcceptsGzip(const net::ServerRequest& request) {
   return request.headers().Get("Accept-Encoding").value_or("").find("gzip") !=
          std::string_view::npos;
 }
 
-std::optional<std::string> Decompress(const Content& content) {
+std::optional<std::string> GoogleDecompress(const Content& content) {
   const auto bytes = content.Read(0, content.size);
   if (!bytes) return std::nullopt;
-  codec::Gunzip gunzip(kGunzipBytesMax);
+  codec::Gunzip gunzip(kGoogleGunzipBytesMax);
   std::string out;
   const Status status =
       gunzip.Update(std::as_bytes(std::span(*bytes)), [&](std::span<const std::byte> piece) {
@@ -142,30 +142,32 @@ std::optional<Answer> GoogleFake::DenyStorage(State& state,
                                               std::string_view right) {
   const auto field = request.headers().Get("Authorization");
   if (!field) {
-    return ApiError(401, "required",
-                    fmt::format("Anonymous caller does not have {} access to the Google Cloud "
-                                "Storage object.",
-                                right));
+    return GoogleStorageError(
+        401, "required",
+        fmt::format("Anonymous caller does not have {} access to the Google Cloud "
+                    "Storage object.",
+                    right));
   }
   const auto it = field->starts_with("Bearer ") ? state.tokens.find(std::string(field->substr(7)))
                                                 : state.tokens.end();
   if (it == state.tokens.end() || it->second.email.empty() ||
       it->second.expires <= options_.clock->Now()) {
-    return ApiError(401, "authError", "Invalid Credentials");
+    return GoogleStorageError(401, "authError", "Invalid Credentials");
   }
   if (bucket == nullptr) {
-    return ApiError(404, "notFound", "The specified bucket does not exist.");
+    return GoogleStorageError(404, "notFound", "The specified bucket does not exist.");
   }
   const auto& readers = bucket->about.readers;
   if (!readers.empty() && !readers.contains(it->second.email)) {
-    return ApiError(403, "forbidden",
-                    fmt::format("{} does not have {} access to the Google Cloud Storage bucket. "
-                                "Permission '{}' denied on resource (or it may not exist).",
-                                it->second.email, right, right));
+    return GoogleStorageError(
+        403, "forbidden",
+        fmt::format("{} does not have {} access to the Google Cloud Storage bucket. "
+                    "Permission '{}' denied on resource (or it may not exist).",
+                    it->second.email, right, right));
   }
   if (bucket->about.requester_pays && !request.query_param("userProject")) {
-    return ApiError(400, "required",
-                    "Bucket is a requester pays bucket but no user project provided.");
+    return GoogleStorageError(400, "required",
+                              "Bucket is a requester pays bucket but no user project provided.");
   }
   return std::nullopt;
 }
@@ -174,7 +176,7 @@ Answer GoogleFake::List(const Bucket& bucket, const net::ServerRequest& request)
   const std::string prefix = request.query_param("prefix").value_or("");
   const std::string token = request.query_param("pageToken").value_or("");
   const std::string asked = request.query_param("maxResults").value_or("1000");
-  const std::set<std::string> fields = FieldsOf(request.query_param("fields").value_or(""));
+  const std::set<std::string> fields = ListFieldsOf(request.query_param("fields").value_or(""));
   const std::size_t limit =
       std::clamp<std::size_t>(static_cast<std::size_t>(std::atoll(asked.c_str())), 1,
                               std::max<std::size_t>(options_.page_entries, 1));
@@ -199,7 +201,7 @@ Answer GoogleFake::List(const Bucket& bucket, const net::ServerRequest& request)
     items.push_back(std::move(shown));
   }
   if (!items.empty()) body["items"] = std::move(items);
-  return Json(body);
+  return StorageJson(body);
 }
 
 Answer GoogleFake::Download(const Bucket& bucket,
@@ -220,15 +222,16 @@ Answer GoogleFake::Download(const Bucket& bucket,
   answer.content = object.content;
   answer.etag = "\"CJ" + crypto::Base64Encode(generation) + "\"";
   if (object.content_encoding != "gzip") return answer;
-  if (AcceptsGzip(request)) {
+  if (GoogleAcceptsGzip(request)) {
     answer.headers.Set("Content-Encoding", "gzip");
     return answer;
   }
   // Decompressive transcoding: ranges are ignored, and the hashes are still those of what is
   // stored.
-  auto plain = Decompress(*object.content);
+  auto plain = GoogleDecompress(*object.content);
   if (!plain) {
-    return PlainError(503, fmt::format("{}/{} could not be decompressed", bucket.about.name, name));
+    return PlainGoogleError(
+        503, fmt::format("{}/{} could not be decompressed", bucket.about.name, name));
   }
   answer.headers.Set("x-guploader-response-body-transformations", "gunzipped");
   answer.headers.Set("Warning", "214 UploadServer gunzipped");
@@ -238,8 +241,8 @@ Answer GoogleFake::Download(const Bucket& bucket,
 }
 
 Answer GoogleFake::AnswerStorage(net::ServerRequest& request) {
-  const auto target = ParseTarget(request.path());
-  if (!target || request.method() == "POST") return PlainError(404, "Not Found");
+  const auto target = ParseGoogleTarget(request.path());
+  if (!target || request.method() == "POST") return PlainGoogleError(404, "Not Found");
   return state_.With([&](State& s) -> Answer {
     const auto it = s.buckets.find(target->bucket);
     const Bucket* bucket = it == s.buckets.end() ? nullptr : &it->second;
@@ -254,16 +257,16 @@ Answer GoogleFake::AnswerStorage(net::ServerRequest& request) {
                       (!wanted.empty() && wanted != std::to_string(found->second->generation));
     if (gone) {
       const std::string text = fmt::format("No such object: {}/{}", target->bucket, target->name);
-      return media ? PlainError(404, text) : ApiError(404, "notFound", text);
+      return media ? PlainGoogleError(404, text) : GoogleStorageError(404, "notFound", text);
     }
     const Stored& stored = *found->second;
     const std::string match = request.query_param("ifGenerationMatch").value_or("");
     if (!match.empty() && match != std::to_string(stored.generation)) {
-      return ApiError(412, "conditionNotMet",
-                      "At least one of the pre-conditions you specified did not hold.");
+      return GoogleStorageError(412, "conditionNotMet",
+                                "At least one of the pre-conditions you specified did not hold.");
     }
     if (media) return Download(*bucket, target->name, stored, request);
-    return Json(Describe(target->bucket, target->name, stored));
+    return StorageJson(Describe(target->bucket, target->name, stored));
   });
 }
 

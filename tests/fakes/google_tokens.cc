@@ -14,29 +14,29 @@
 namespace bdn::fakes {
 namespace {
 
-constexpr std::uint64_t kBodyBytesMax = 256 * 1024;
-constexpr std::uint64_t kIssuerBytesMax = 1u << 20;
+constexpr std::uint64_t kTokenBodyBytesMax = 256 * 1024;
+constexpr std::uint64_t kGoogleIssuerBytesMax = 1u << 20;
 constexpr std::string_view kIamHost = "//iam.googleapis.com/";
-constexpr auto kSkew = std::chrono::seconds(300);
+constexpr auto kGoogleSkew = std::chrono::seconds(300);
 constexpr std::size_t kSubjectBytesMax = 127;
 
-Answer Json(int status, const boost::json::object& body) {
+Answer TokenJson(int status, const boost::json::object& body) {
   return {.status = status,
           .headers = {{"Content-Type", "application/json; charset=UTF-8"}},
           .body = boost::json::serialize(body)};
 }
 
 Answer OauthError(std::string_view code, std::string_view text, int status = 400) {
-  return Json(status, {{"error", code}, {"error_description", text}});
+  return TokenJson(status, {{"error", code}, {"error_description", text}});
 }
 
-Answer ApiError(int status, std::string_view name, std::string_view message) {
-  return Json(status, {{"error", {{"code", status}, {"message", message}, {"status", name}}}});
+Answer IamError(int status, std::string_view name, std::string_view message) {
+  return TokenJson(status, {{"error", {{"code", status}, {"message", message}, {"status", name}}}});
 }
 
 // A form, or an object of JSON.
-std::optional<std::map<std::string, std::string>> FieldsOf(net::ServerRequest& request) {
-  const auto body = request.Body(kBodyBytesMax);
+std::optional<std::map<std::string, std::string>> FormFieldsOf(net::ServerRequest& request) {
+  const auto body = request.Body(kTokenBodyBytesMax);
   if (!body) return std::nullopt;
   std::map<std::string, std::string> fields;
   if (request.headers().Get("Content-Type").value_or("").starts_with("application/json")) {
@@ -64,7 +64,7 @@ std::optional<std::map<std::string, std::string>> FieldsOf(net::ServerRequest& r
   return fields;
 }
 
-std::int64_t Seconds(const boost::json::object& claims, std::string_view name) {
+std::int64_t ClaimSeconds(const boost::json::object& claims, std::string_view name) {
   const auto* value = claims.if_contains(name);
   if (value == nullptr) return 0;
   if (value->is_int64()) return value->get_int64();
@@ -73,12 +73,12 @@ std::int64_t Seconds(const boost::json::object& claims, std::string_view name) {
   return 0;
 }
 
-std::string Text(const boost::json::object& claims, std::string_view name) {
+std::string ClaimText(const boost::json::object& claims, std::string_view name) {
   const auto* value = claims.if_contains(name);
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
 }
 
-std::int64_t SecondsOf(WallTime time) {
+std::int64_t ClockSecondsOf(WallTime time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
@@ -102,7 +102,7 @@ std::optional<GoogleFake::Token> GoogleFake::FindToken(const net::ServerRequest&
 }
 
 Answer GoogleFake::AnswerOauth(net::ServerRequest& request) {
-  const auto fields = FieldsOf(request);
+  const auto fields = FormFieldsOf(request);
   if (!fields) return OauthError("invalid_request", "Bad Request");
   const auto field = [&](const std::string& name) {
     const auto it = fields->find(name);
@@ -113,7 +113,7 @@ Answer GoogleFake::AnswerOauth(net::ServerRequest& request) {
   }
   const auto jwt = auth::ParseJwt(field("assertion"));
   if (!jwt) return OauthError("invalid_grant", "Invalid JWT: Failed to parse");
-  const std::string email = Text(jwt->claims, "iss");
+  const std::string email = ClaimText(jwt->claims, "iss");
   const auto keys = state_.With([&](State& s) -> std::optional<std::vector<auth::Jwk>> {
     const auto it = s.accounts.find(email);
     if (it == s.accounts.end()) return std::nullopt;
@@ -121,15 +121,15 @@ Answer GoogleFake::AnswerOauth(net::ServerRequest& request) {
   });
   if (!keys) return OauthError("invalid_grant", "Invalid grant: account not found");
   const WallTime now = options_.clock->Now();
-  const std::int64_t iat = Seconds(jwt->claims, "iat");
-  const std::int64_t exp = Seconds(jwt->claims, "exp");
-  const std::int64_t skew = kSkew.count();
-  if (exp - iat > 3600 + skew || iat > SecondsOf(now) + skew || exp <= SecondsOf(now)) {
+  const std::int64_t iat = ClaimSeconds(jwt->claims, "iat");
+  const std::int64_t exp = ClaimSeconds(jwt->claims, "exp");
+  const std::int64_t skew = kGoogleSkew.count();
+  if (exp - iat > 3600 + skew || iat > ClockSecondsOf(now) + skew || exp <= ClockSecondsOf(now)) {
     return OauthError("invalid_grant",
                       "Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
                       "reasonable timeframe. Check your iat and exp values in the JWT claim.");
   }
-  const std::string audience = Text(jwt->claims, "aud");
+  const std::string audience = ClaimText(jwt->claims, "aud");
   const std::vector<std::string> audiences = {
       url() + "/token", "https://oauth2.googleapis.com/token",
       "https://accounts.google.com/o/oauth2/token", "https://www.googleapis.com/oauth2/v4/token"};
@@ -137,17 +137,17 @@ Answer GoogleFake::AnswerOauth(net::ServerRequest& request) {
     return OauthError("invalid_grant", "Invalid JWT: audience is not a token endpoint");
   }
   if (!auth::VerifyJwt(field("assertion"), *keys,
-                       {.issuer = email, .audience = audience, .now = now, .skew = kSkew})) {
+                       {.issuer = email, .audience = audience, .now = now, .skew = kGoogleSkew})) {
     return OauthError("invalid_grant", "Invalid JWT Signature.");
   }
-  const std::string scope = Text(jwt->claims, "scope");
+  const std::string scope = ClaimText(jwt->claims, "scope");
   if (scope.find("/auth/devstorage") == std::string::npos &&
       scope.find("/auth/cloud-platform") == std::string::npos) {
     return OauthError("invalid_scope", "Invalid OAuth scope or ID token audience provided.");
   }
-  return Json(200, {{"access_token", GiveToken({.email = email})},
-                    {"expires_in", options_.token_life / std::chrono::seconds(1)},
-                    {"token_type", "Bearer"}});
+  return TokenJson(200, {{"access_token", GiveToken({.email = email})},
+                         {"expires_in", options_.token_life / std::chrono::seconds(1)},
+                         {"token_type", "Bearer"}});
 }
 
 Result<std::vector<auth::Jwk>> GoogleFake::KeysOf(const GoogleProvider& provider) {
@@ -156,7 +156,7 @@ Result<std::vector<auth::Jwk>> GoogleFake::KeysOf(const GoogleProvider& provider
   const Context ctx = Context(*options_.clock).WithTimeout(std::chrono::seconds(10));
   net::HttpRequest request;
   BDN_ASSIGN(request.url, net::ParseUrl(base + "/.well-known/openid-configuration"));
-  BDN_ASSIGN(const auto discovery, net::FetchAll(ctx, *issuers_, request, kIssuerBytesMax));
+  BDN_ASSIGN(const auto discovery, net::FetchAll(ctx, *issuers_, request, kGoogleIssuerBytesMax));
   if (discovery.status != 200) return Error(Code::kUnavailable, "no discovery document");
   BDN_ASSIGN(const auto json, codec::ParseJson(discovery.body));
   const codec::JsonView root(json);
@@ -168,7 +168,7 @@ Result<std::vector<auth::Jwk>> GoogleFake::KeysOf(const GoogleProvider& provider
     keys_url = base + keys_url.substr(provider.issuer.size());
   }
   BDN_ASSIGN(request.url, net::ParseUrl(keys_url));
-  BDN_ASSIGN(const auto keys, net::FetchAll(ctx, *issuers_, request, kIssuerBytesMax));
+  BDN_ASSIGN(const auto keys, net::FetchAll(ctx, *issuers_, request, kGoogleIssuerBytesMax));
   if (keys.status != 200) return Error(Code::kUnavailable, "no key set");
   return auth::ParseJwks(keys.body);
 }
@@ -176,18 +176,18 @@ Result<std::vector<auth::Jwk>> GoogleFake::KeysOf(const GoogleProvider& provider
 std::optional<Answer> GoogleFake::CheckSubject(const GoogleProvider& provider,
                                                const std::string& token) {
   const auto jwt = auth::ParseJwt(token);
-  if (!jwt || Text(jwt->header, "kid").empty()) {
+  if (!jwt || ClaimText(jwt->header, "kid").empty()) {
     return OauthError("invalid_grant", "Unable to parse the ID Token.");
   }
-  if (Text(jwt->claims, "iss") != provider.issuer) {
+  if (ClaimText(jwt->claims, "iss") != provider.issuer) {
     return OauthError("invalid_grant",
                       fmt::format("The issuer in ID Token {} does not match the expected ones: {}.",
-                                  Text(jwt->claims, "iss"), provider.issuer));
+                                  ClaimText(jwt->claims, "iss"), provider.issuer));
   }
   const WallTime now = options_.clock->Now();
-  const std::int64_t iat = Seconds(jwt->claims, "iat");
-  const std::int64_t exp = Seconds(jwt->claims, "exp");
-  if (exp <= SecondsOf(now) || exp - iat > 48 * 3600) {
+  const std::int64_t iat = ClaimSeconds(jwt->claims, "iat");
+  const std::int64_t exp = ClaimSeconds(jwt->claims, "exp");
+  if (exp <= ClockSecondsOf(now) || exp - iat > 48 * 3600) {
     return OauthError("invalid_grant",
                       fmt::format("ID Token issued at {} is stale to sign-in.", iat));
   }
@@ -203,12 +203,13 @@ std::optional<Answer> GoogleFake::CheckSubject(const GoogleProvider& provider,
   std::string why;
   for (const auto& audience : audiences) {
     const auto claims = auth::VerifyJwt(
-        token, *keys, {.issuer = provider.issuer, .audience = audience, .now = now, .skew = kSkew});
+        token, *keys,
+        {.issuer = provider.issuer, .audience = audience, .now = now, .skew = kGoogleSkew});
     if (!claims) {
       why = claims.error().message();
       continue;
     }
-    const std::string subject = Text(*claims, "sub");
+    const std::string subject = ClaimText(*claims, "sub");
     if (subject.empty() || subject.size() > kSubjectBytesMax) {
       return OauthError("invalid_grant",
                         "The size of mapped attribute google.subject exceeds the 127 bytes limit.");
@@ -232,7 +233,7 @@ Answer GoogleFake::AnswerSts(net::ServerRequest& request) {
   if (request.headers().Has("Authorization")) {
     return OauthError("invalid_client", "This call takes no Authorization header.", 401);
   }
-  const auto fields = FieldsOf(request);
+  const auto fields = FormFieldsOf(request);
   if (!fields) return OauthError("invalid_request", "Bad Request");
   const auto field = [&](const std::string& name) {
     const auto it = fields->find(name);
@@ -267,10 +268,10 @@ Answer GoogleFake::AnswerSts(net::ServerRequest& request) {
                       "because it doesn't exist.");
   }
   if (auto refused = CheckSubject(*provider, field("subject_token"))) return *std::move(refused);
-  return Json(200, {{"access_token", GiveToken({.provider = provider->name})},
-                    {"issued_token_type", "urn:ietf:params:oauth:token-type:access_token"},
-                    {"token_type", "Bearer"},
-                    {"expires_in", options_.token_life / std::chrono::seconds(1)}});
+  return TokenJson(200, {{"access_token", GiveToken({.provider = provider->name})},
+                         {"issued_token_type", "urn:ietf:params:oauth:token-type:access_token"},
+                         {"token_type", "Bearer"},
+                         {"expires_in", options_.token_life / std::chrono::seconds(1)}});
 }
 
 Answer GoogleFake::AnswerIam(net::ServerRequest& request) {
@@ -278,19 +279,19 @@ Answer GoogleFake::AnswerIam(net::ServerRequest& request) {
   constexpr std::string_view kVerb = ":generateAccessToken";
   const std::string_view path = request.path();
   if (!path.starts_with(kRoot) || !path.ends_with(kVerb)) {
-    return ApiError(404, "NOT_FOUND", "Method not found.");
+    return IamError(404, "NOT_FOUND", "Method not found.");
   }
   const auto token = FindToken(request);
   if (!token || token->provider.empty()) {
-    return ApiError(401, "UNAUTHENTICATED",
+    return IamError(401, "UNAUTHENTICATED",
                     "Request had invalid authentication credentials. Expected OAuth 2 access "
                     "token, login cookie or other valid authentication credential.");
   }
-  const auto body = request.Body(kBodyBytesMax);
+  const auto body = request.Body(kTokenBodyBytesMax);
   const auto json = body ? codec::ParseJson(*body) : Result<boost::json::value>(body.error());
   const auto* object = json ? json->if_object() : nullptr;
   if (object == nullptr || !object->contains("scope")) {
-    return ApiError(400, "INVALID_ARGUMENT", "scope is required");
+    return IamError(400, "INVALID_ARGUMENT", "scope is required");
   }
   const std::string email =
       net::PercentDecode(path.substr(kRoot.size(), path.size() - kRoot.size() - kVerb.size()))
@@ -301,14 +302,15 @@ Answer GoogleFake::AnswerIam(net::ServerRequest& request) {
     return it->second.principals.contains(token->provider) ? 200 : 403;
   });
   if (known == 404) {
-    return ApiError(404, "NOT_FOUND", "Not found; Gaia id not found for email " + email);
+    return IamError(404, "NOT_FOUND", "Not found; Gaia id not found for email " + email);
   }
   if (known == 403) {
-    return ApiError(403, "PERMISSION_DENIED",
+    return IamError(403, "PERMISSION_DENIED",
                     "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may "
                     "not exist).");
   }
-  return Json(200, {{"accessToken", GiveToken({.email = email})},
+  return TokenJson(200,
+                   {{"accessToken", GiveToken({.email = email})},
                     {"expireTime", FormatRfc3339(options_.clock->Now() + options_.token_life)}});
 }
 

@@ -4,19 +4,17 @@
 #include <charconv>
 #include <utility>
 
-#include <boost/json/object.hpp>
 #include <fmt/format.h>
 
-#include "codec/json.h"
 #include "crypto/digest.h"
 #include "crypto/hash.h"
 #include "net/content_plan.h"
+#include "net/curl_transport.h"
 
 namespace bdn::fakes {
 namespace {
 
 constexpr std::string_view kVersion = "2021-12-02";
-constexpr std::uint64_t kTokenBodyBytesMax = 64 * 1024;
 
 std::string Escape(std::string_view text) {
   std::string out;
@@ -85,17 +83,12 @@ std::optional<BlobTarget> TargetOf(const net::ServerRequest& request) {
   return target;
 }
 
-std::string FormField(const std::string& body, const std::string& name) {
-  const std::string text = "&" + body;
-  const auto at = text.find("&" + name + "=");
-  if (at == std::string::npos) return {};
-  const auto begin = at + name.size() + 2;
-  return net::PercentDecode(text.substr(begin, text.find('&', begin) - begin)).value_or("");
-}
-
 }  // namespace
 
-BlobFake::BlobFake(BlobFakeOptions options) : options_(std::move(options)) {
+BlobFake::BlobFake(BlobFakeOptions options)
+    : options_(std::move(options)),
+      issuers_(net::MakeCurlTransport(
+          {.addresses = *net::AddressPolicy::WithAllowed({"127.0.0.0/8", "::1/128"})})) {
   state_.With([&](State& state) { state.accounts.keys = options_.keys; });
 }
 
@@ -184,41 +177,6 @@ Status BlobFake::Serve(net::ServerRequest& request, net::ServerResponse& respons
                                  .bytes_per_second = rate_});
   log_.Finish(log_id);
   return status;
-}
-
-Answer BlobFake::AnswerToken(net::ServerRequest& request) {
-  const std::string body = request.Body(kTokenBodyBytesMax).value_or("");
-  const std::string_view path = request.path();
-  const std::string tenant(path.substr(1, path.find('/', 1) - 1));
-  const std::string id = tenant + "/" + FormField(body, "client_id");
-  const auto it = std::find_if(options_.applications.begin(), options_.applications.end(),
-                               [&](const BlobApplication& a) { return a.id == id; });
-  const auto refuse = [](const std::string& text) {
-    return Answer{
-        .status = 401,
-        .headers = {{"Content-Type", "application/json"}},
-        .body = codec::SerializeJson(boost::json::object{
-            {"error", "invalid_client"}, {"error_description", text + "\r\nTrace ID: fake"}})};
-  };
-  if (it == options_.applications.end()) {
-    return refuse("AADSTS700016: Application '" + id + "' was not found in the directory.");
-  }
-  if (it->secret.empty() || FormField(body, "client_secret") != it->secret) {
-    return refuse("AADSTS7000215: Invalid client secret provided.");
-  }
-  if (FormField(body, "grant_type") != "client_credentials" ||
-      FormField(body, "scope") != "https://storage.azure.com/.default") {
-    return refuse("AADSTS70011: The provided request must include a valid 'scope'.");
-  }
-  const std::string token = fmt::format("fake-token-{}", next_token_.fetch_add(1));
-  state_.With([&](State& state) {
-    state.accounts.tokens[token] = it->rights;
-    state.token_ends[token] = options_.clock->Now() + options_.token_life;
-  });
-  const auto life = std::chrono::duration_cast<std::chrono::seconds>(options_.token_life).count();
-  return {.headers = {{"Content-Type", "application/json"}},
-          .body = codec::SerializeJson(boost::json::object{
-              {"token_type", "Bearer"}, {"expires_in", life}, {"access_token", token}})};
 }
 
 Answer BlobFake::AnswerCall(net::ServerRequest& request) {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/jwt.h"
 #include "base/clock.h"
 #include "base/guarded.h"
 #include "base/result.h"
@@ -31,6 +32,9 @@ struct BlobApplication {
   std::string id;
   std::string secret;
   std::string rights = "rl";
+  // Its federated credential, compared as Entra ID does: exactly. Empty: none.
+  std::string issuer = {};
+  std::string subject = {};
 };
 
 struct BlobFakeOptions {
@@ -83,7 +87,11 @@ class BlobFake {
   explicit BlobFake(BlobFakeOptions options);
   Status Serve(net::ServerRequest& request, net::ServerResponse& response);
   Answer AnswerCall(net::ServerRequest& request);
+  // blob_tokens.cc
   Answer AnswerToken(net::ServerRequest& request);
+  // What Entra ID says of a token that is not the application's; empty when it is.
+  std::string CheckAssertion(const BlobApplication& application, const std::string& token);
+  Result<std::vector<auth::Jwk>> KeysOf(const std::string& issuer);
   Answer AnswerBlob(const FakeBlob& blob, const net::ServerRequest& request) const;
   Answer AnswerList(const Container& container,
                     const std::string& name,
@@ -93,6 +101,7 @@ class BlobFake {
   Status ControlPut(net::ServerRequest& request);
 
   const BlobFakeOptions options_;
+  const std::unique_ptr<net::Transport> issuers_;
   Guarded<State> state_;
   TrafficLog log_;
   FaultPlan faults_;

@@ -24,6 +24,8 @@ constexpr std::string_view kUsage =
                       a container with what lies below DIR; may be repeated, and DIR may be left out
   --application TENANT/CLIENT=SECRET[:RIGHTS]
                       gets tokens at /TENANT/oauth2/v2.0/token; RIGHTS are r and l (rl)
+  --federated TENANT/CLIENT=ISSUER,SUBJECT
+                      gets them for tokens of that issuer and subject
   --listen HOST:PORT  (127.0.0.1:0)
   --page-size N       blobs of a page of a listing (5000)
   --token-life S      of access tokens, in seconds (3600)
@@ -56,6 +58,14 @@ Status SetOption(std::string_view name, const std::string& value, Arguments* out
     bdn::fakes::BlobApplication application{left, right.substr(0, colon)};
     if (colon < right.size()) application.rights = right.substr(colon + 1);
     out->azure.applications.push_back(std::move(application));
+    return {};
+  }
+  if (name == "--federated") {
+    const auto comma = std::min(right.find(','), right.size());
+    out->azure.applications.push_back({.id = left,
+                                       .secret = {},
+                                       .issuer = right.substr(0, comma),
+                                       .subject = right.substr(std::min(comma + 1, right.size()))});
     return {};
   }
   if (name == "--listen") return out->azure.listen = value, Status();

@@ -62,7 +62,9 @@ Result<std::unique_ptr<source::Source>> MakeMirrorSource(
   source::SourceCredentials credentials;
   credentials.auth = weights.auth;
   if (identity.issuer != nullptr) {
-    const mirror::AskedBy by = mirror::AskedByOf(mirror.spec);
+    mirror::AskedBy by = mirror::AskedByOf(mirror.spec);
+    // Entra ID compares subjects as a whole: one that names the deployment would fit no other.
+    if (weights.uri.scheme == model::Scheme::kAzure) by = {};
     credentials.identity =
         &identity.issuer->TokensOf({.org = mirror.scope.org,
                                     .team = identity.team,

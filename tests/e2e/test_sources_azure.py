@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 
 import pytest
 from azure_server import KEY, KEY_SECRET, OTHER_KEY, FakeAzure, sas
@@ -208,3 +209,25 @@ def test_a_storage_that_falls_silent_is_left_and_resumed(azure, node, work, loca
     node.ok("secret", "set", "azure", stdin=KEY_SECRET)
     assert node.push(config_for(work, location), "--wait", timeout=160)["status"] == "ACTIVE"
     assert files_at(node, "first", location) == expected(model)
+
+
+def test_an_application_without_a_stored_secret_by_our_own_issuer(start, work, location, model):
+    """Workload identity federation: the stand-in verifies our token by discovery and key set."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    issuer = f"http://localhost:{port}/id"
+    subject = "v=1:org=default:team=default:model=<none>:deployment=<none>:environment=<none>:type=model_build"
+    azure = FakeAzure(work, {"models": model}, "--federated", f"t-1/c-1={issuer},{subject}",
+                      "--federated", f"t-1/other={issuer},another subject")
+    start.running.append(azure)
+    node = start.stopped_node(listen=f"127.0.0.1:{port}", options=["--oidc-issuer", issuer])
+    node.env.update(azure.env)
+    node.start()
+    node.ok("secret", "set", "azure", stdin=json.dumps({"azure_tenant_id": "t-1", "azure_client_id": "c-1"}))
+    assert node.push(config_for(work, location), "--wait")["status"] == "ACTIVE"
+    assert files_at(node, "first", location) == expected(model)
+    assert node.ok("doctor", "azure://acme/models/w/v1", "--secret", "azure", "--json").json()["ok"]
+    node.ok("secret", "set", "azure", stdin=json.dumps({"azure_tenant_id": "t-1", "azure_client_id": "other"}))
+    done = node.bdn("doctor", "azure://acme/models/w/v1", "--secret", "azure")
+    assert done.code == 1 and "AADSTS700213" in done.out and subject in done.out, done

@@ -25,7 +25,8 @@ TEST(OidcGuide, TheTrustPolicyChecksAudienceAndSubject) {
       R"("arn:aws:iam::ACCOUNT:oidc-provider/id.example.com/oidc"},"Action":)"
       R"("sts:AssumeRoleWithWebIdentity","Condition":{"StringEquals":{"id.example.com/oidc:aud":)"
       R"("id.example.com/oidc"},"StringLike":{"id.example.com/oidc:sub":)"
-      R"("v=1:org=default:team=core:model=my-model:deployment=*:environment=*:type=model_build"}}}]})");
+      R"("v=1:org=default:team=core:model=my-model:deployment=*:environment=*:type=model_build")"
+      "}}}]}");
 }
 
 TEST(OidcGuide, CommandsNameTheIssuerByteForByte) {

@@ -146,8 +146,7 @@ Error StsErrorOf(const net::Url& url,
                                  url.authority(), answer.status);
   if (!body.code.empty()) text += " " + StsText(body.code);
   if (!body.message.empty()) text += " (" + StsText(body.message) + ")";
-  text += fmt::format(": {}", row.fix);
-  Error error(row.code, std::move(text));
+  Error error = Error(row.code, std::move(text)).WithHint(std::string(row.fix));
   if (const auto wait = answer.headers.Get("Retry-After"); wait && row.code == Code::kRateLimited) {
     if (const auto time = net::ParseRetryAfter(*wait, now)) {
       error = std::move(error).WithRetryAfter(*time);

@@ -150,7 +150,7 @@ TEST_F(StsTest, ErrorsSayWhatToDo) {
     ASSERT_FALSE(keys);
     const std::string& text = keys.error().message();
     EXPECT_EQ(keys.error().code(), c.code) << text;
-    EXPECT_NE(text.find(c.part), std::string::npos) << text;
+    EXPECT_NE(keys.error().hint().find(c.part), std::string::npos) << keys.error().hint();
     EXPECT_NE(text.find("arn:aws:iam::123456789012:role/path/weights"), std::string::npos) << text;
     EXPECT_EQ(text.find("head.claims.sig"), std::string::npos) << text;
   }

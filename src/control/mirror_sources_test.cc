@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "auth/jwt.h"
 #include "control/testing/control_world.h"
 #include "mirror/spec.h"
 #include "net/testing/memory_transport.h"
@@ -72,6 +73,39 @@ TEST_F(MirrorSourcesTest, ASourceThatCannotBeMadeWithoutItSaysSoToo) {
   const auto source = Make("s3://bucket/path", "keys");
   ASSERT_FALSE(source);
   EXPECT_EQ(source.error().hint(), "set it with `bdn secret set keys` and push again");
+}
+
+// What STS is shown is a token of the deployment that asked for the mirror.
+TEST(MirrorIdentity, IsThatOfTheDeploymentThatAskedFirst) {
+  testing::ControlWorld world;
+  const auto oidc = OidcIssuer::Make(
+      *world.metadata, *world.vault, world.clock,
+      {.issuer = "https://id.example.com", .algorithm = crypto::SignatureAlgorithm::kEs256});
+  ASSERT_TRUE(oidc) << oidc.error().message();
+  const auto pushed = world.plane->Push(
+      "model_name: my-model\nweights:\n  - source: s3://bucket/w\n    mount_location: /m\n"
+      "    auth: {auth_method: AWS_OIDC, aws_oidc_region: eu-west-1, "
+      "aws_oidc_role_arn: \"arn:aws:iam::123456789012:role/w\"}\n",
+      "");
+  ASSERT_TRUE(pushed) << pushed.error().message();
+  std::string shown;
+  net::testing::MemoryTransport transport([&](const net::HttpRequest& request) {
+    shown = request.body;
+    return Result<net::HttpResponse>(net::HttpResponse{.status = 403});
+  });
+  source::RateLimiters limiters;
+  const auto made =
+      MakeMirrorSource(world.Claim(), *world.vault, {.transport = transport, .limiters = limiters},
+                       {.issuer = oidc->get(), .team = "core"});
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_FALSE((*made)->Resolve(world.ctx));
+  const std::size_t at = shown.find("WebIdentityToken=");
+  ASSERT_NE(at, std::string::npos) << shown;
+  const auto token = auth::ParseJwt(shown.substr(at + 17));
+  ASSERT_TRUE(token) << token.error().message();
+  EXPECT_EQ(token->claims.at("sub").as_string(),
+            "v=1:org=default:team=core:model=my-model:deployment=" + pushed->id +
+                ":environment=<none>:type=model_build");
 }
 
 }  // namespace

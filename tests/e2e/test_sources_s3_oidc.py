@@ -127,7 +127,7 @@ def test_a_role_that_does_not_trust_the_issuer_says_what_to_do(world, work, loca
     assert pushed.code == 1
     error = pushed.json()["error"]
     assert error["code"] == "permission_denied"
-    assert role in error["message"] and "trust policy" in error["message"], error
+    assert role in error["message"] and "trust policy" in error["hint"], error
     assert world.assumed() == [403], "asked once"
 
 
@@ -138,7 +138,7 @@ def test_a_role_that_may_not_read_names_the_permission(world, work, location):
         "bdn-" + secrets.token_hex(4), shown["issuer"], shown["audience"], world.bucket, actions=("s3:GetObject",))
     pushed = world.push(work, role, location)
     assert pushed.code == 1
-    assert "s3:ListBucket" in pushed.json()["error"]["message"], pushed
+    assert "s3:ListBucket" in pushed.json()["error"]["hint"], pushed
 
 
 def test_a_rotated_key_goes_on_after_its_certificate_is_known(world, work, location):

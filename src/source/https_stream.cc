@@ -21,77 +21,64 @@ Error StreamOver() {
 
 }  // namespace
 
+HttpsStream::Turn HttpsStream::NextTurn(State& s, std::span<const std::byte> bytes) {
+  std::optional<std::uint64_t> ahead;
+  bool behind = false;
+  for (auto& [id, want] : s.wants) {
+    if (want.next == want.end) continue;  // its reader is about to leave
+    if (want.next == s.at) {
+      const std::uint64_t count = std::min<std::uint64_t>(bytes.size(), want.end - want.next);
+      want.piece = bytes.first(static_cast<std::size_t>(count));
+      return {.kind = Turn::kOffered, .id = id, .count = want.piece.size()};
+    }
+    if (want.next > s.at) ahead = std::min(ahead.value_or(want.next), want.next);
+    behind = behind || want.next < s.at;
+  }
+  if (!ahead) return {.kind = behind ? Turn::kOver : Turn::kIdle};
+  if (s.at >= s.skip_to) return {.kind = Turn::kGrace};
+  const std::uint64_t gap = std::min(*ahead, s.skip_to) - s.at;
+  const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), gap));
+  s.at += count;
+  return {.kind = Turn::kSkip, .count = count};
+}
+
+bool HttpsStream::AwaitWant(const std::stop_token& stop, bool any) {
+  const auto wanted = [&](const State& s) {
+    return std::any_of(s.wants.begin(), s.wants.end(), [&](const auto& entry) {
+      const Want& want = entry.second;
+      return want.next < want.end && (any || want.next == s.at);
+    });
+  };
+  if (any) return state_.WaitFor(stop, kStreamIdle, wanted);
+  if (state_.WaitFor(stop, kStreamOrderGrace, wanted)) return true;
+  // Nobody came: on to the next range that is wanted.
+  state_.With([](State& s) {
+    for (const auto& [id, want] : s.wants) {
+      if (want.next <= s.at || want.next == want.end) continue;
+      s.skip_to = s.skip_to > s.at ? std::min(s.skip_to, want.next) : want.next;
+    }
+  });
+  return !stop.stop_requested();
+}
+
 Status HttpsStream::Distribute(const std::stop_token& stop, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    enum class Next { kOffered, kSkip, kGrace, kIdle, kOver } next = Next::kIdle;
-    std::uint64_t id = 0;
-    std::size_t count = 0;
-    state_.Change([&](State& s) {
-      std::optional<std::uint64_t> ahead;
-      bool behind = false;
-      for (auto& [key, want] : s.wants) {
-        if (want.next == want.end) continue;  // its reader is about to leave
-        if (want.next == s.at) {
-          id = key;
-          count =
-              static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), want.end - want.next));
-          want.piece = bytes.first(count);
-          next = Next::kOffered;
-          return;
-        }
-        if (want.next > s.at) ahead = std::min(ahead.value_or(want.next), want.next);
-        behind = behind || want.next < s.at;
-      }
-      if (!ahead) {
-        next = behind ? Next::kOver : Next::kIdle;
-      } else if (s.at < s.skip_to) {
-        next = Next::kSkip;
-        count = static_cast<std::size_t>(
-            std::min<std::uint64_t>(bytes.size(), std::min(*ahead, s.skip_to) - s.at));
-        s.at += count;
-      } else {
-        next = Next::kGrace;
-      }
-    });
-    const auto wanted = [](const State& s) {
-      return std::any_of(s.wants.begin(), s.wants.end(), [&](const auto& entry) {
-        return entry.second.next == s.at && entry.second.next < entry.second.end;
-      });
-    };
-    const auto anything = [](const State& s) {
-      return std::any_of(s.wants.begin(), s.wants.end(),
-                         [](const auto& entry) { return entry.second.next < entry.second.end; });
-    };
-    switch (next) {
-      case Next::kOver:
-        return StreamOver();
-      case Next::kIdle:
-        if (!state_.WaitFor(stop, kStreamIdle, anything)) return StreamOver();
-        continue;
-      case Next::kGrace:
-        if (!state_.WaitFor(stop, kStreamOrderGrace, wanted)) {
-          if (stop.stop_requested()) return StreamOver();
-          state_.With([](State& s) {
-            for (const auto& [key, want] : s.wants) {
-              if (want.next <= s.at) continue;
-              s.skip_to = s.skip_to > s.at ? std::min(s.skip_to, want.next) : want.next;
-            }
-          });
-        }
-        continue;
-      case Next::kSkip:
-        bytes = bytes.subspan(count);
-        continue;
-      case Next::kOffered:
-        break;
+    Turn turn;
+    state_.Change([&](State& s) { turn = NextTurn(s, bytes); });
+    if (turn.kind == Turn::kOver) return StreamOver();
+    if (turn.kind == Turn::kIdle || turn.kind == Turn::kGrace) {
+      if (!AwaitWant(stop, turn.kind == Turn::kIdle)) return StreamOver();
+      continue;
     }
-    // The reader takes the piece before we touch its memory again, also when the stream ends.
-    state_.Wait([&](const State& s) {
-      const auto it = s.wants.find(id);
-      return it == s.wants.end() || it->second.piece.empty();
-    });
-    state_.With([&](State& s) { s.at += count; });
-    bytes = bytes.subspan(count);
+    if (turn.kind == Turn::kOffered) {
+      // The reader takes the piece before its memory is another's, also when the stream ends.
+      state_.Wait([&](const State& s) {
+        const auto it = s.wants.find(turn.id);
+        return it == s.wants.end() || it->second.piece.empty();
+      });
+      state_.With([&](State& s) { s.at += turn.count; });
+    }
+    bytes = bytes.subspan(turn.count);
     if (stop.stop_requested()) return StreamOver();
   }
   return {};

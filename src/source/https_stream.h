@@ -50,6 +50,15 @@ class HttpsStream {
   };
 
   void Run(const Clock& clock, const std::stop_token& stop);
+  // What the body does next.
+  struct Turn {
+    enum Kind : std::uint8_t { kOffered, kSkip, kGrace, kIdle, kOver } kind = kIdle;
+    std::uint64_t id = 0;   // kOffered: to whom
+    std::size_t count = 0;  // kOffered, kSkip: of the piece's bytes
+  };
+  static Turn NextTurn(State& state, std::span<const std::byte> bytes);
+  // For somebody who wants the next bytes; `any`: for anything. False: the body is over.
+  bool AwaitWant(const std::stop_token& stop, bool any);
   // A piece of the body, on the body's thread.
   Status Distribute(const std::stop_token& stop, std::span<const std::byte> bytes);
   void StartUnlessRunning(const Clock& clock);

@@ -49,8 +49,8 @@ TEST(TrainingBodies, BothSpellingsAreCompleteAndNothingElseIs) {
 }
 
 TEST(TrainingBodies, ForeignAnswersMayLackAndAddFieldsButNotWhatIsNeeded) {
-  const auto jobs = JobsFromJson(
-      R"({"training_jobs":[{"id":"j","current_status":"X","training_project":{"id":"p","name":"n"}}]})");
+  const auto jobs = JobsFromJson(R"({"training_jobs":[{"id":"j","current_status":"X",)"
+                                 R"("training_project":{"id":"p","name":"n"}}]})");
   ASSERT_TRUE(jobs);
   EXPECT_EQ(jobs->at(0).project_id, "p");
   EXPECT_TRUE(CheckpointsFromJson(

@@ -79,14 +79,23 @@ Result<api::CheckpointBody> ResolveLoops(const Context& ctx,
   const std::string_view target = LoopsTarget(std::string_view(uri.path).substr(0, slash));
   const std::string name = uri.path.substr(slash + 1);
   BDN_ASSIGN(const auto checkpoints, catalogue.LoopsCheckpoints(ctx, uri.bucket));
-  for (const auto& checkpoint : checkpoints) {
-    if (checkpoint.name != name || checkpoint.target != target) continue;
-    if (!checkpoint.sync_status.empty() && !api::IsComplete(checkpoint)) {
+  const auto is_it = [&](const api::CheckpointBody& checkpoint) {
+    return checkpoint.name == name && checkpoint.target == target;
+  };
+  const auto found = std::find_if(checkpoints.begin(), checkpoints.end(), is_it);
+  if (found != checkpoints.end()) {
+    if (std::count_if(found, checkpoints.end(), is_it) > 1) {
+      return Error(Code::kInvalidArgument,
+                   fmt::format("more than one loops run '{}' has a {} checkpoint '{}'", uri.bucket,
+                               target, name))
+          .WithHint("name it by its project: bt://project@run/weights/name");
+    }
+    if (!found->sync_status.empty() && !api::IsComplete(*found)) {
       return StillSyncing(fmt::format("checkpoint '{}' of the loops run '{}'", name, uri.bucket));
     }
-    api::CheckpointBody found = checkpoint;
-    if (found.job_id.empty()) found.job_id = uri.bucket;
-    return found;
+    api::CheckpointBody taken = *found;
+    if (taken.job_id.empty()) taken.job_id = uri.bucket;
+    return taken;
   }
   return Error(
       Code::kNotFound,

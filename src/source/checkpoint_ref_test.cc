@@ -128,6 +128,9 @@ TEST_F(CheckpointRefTest, LoopsFindsTheTargetOfTheRun) {
   EXPECT_EQ(Resolve("bt://loops:k4/weights/step-2"), "k4/step-2");
   EXPECT_THAT(Resolve("bt://loops:k4/weights/step-1"),
               HasSubstr("has no trainer checkpoint 'step-1'; it has: sampler step-1"));
+  catalogue_.loops["two"] = {sampler, sampler};
+  const auto uri = model::ParseSourceUri("bt://loops:two/sampler_weights/step-1");
+  EXPECT_EQ(ResolveCheckpoint(ctx_, catalogue_, *uri).error().code(), Code::kInvalidArgument);
   catalogue_.loops["k4"][1].sync_status = "SYNCING";
   EXPECT_THAT(Resolve("bt://loops:k4/weights/step-2"), HasSubstr("still SYNCING"));
 }

@@ -8,6 +8,7 @@
 #include "source/https.h"
 #include "source/hugging_face.h"
 #include "source/s3.h"
+#include "source/training_store.h"
 
 namespace bdn::source {
 namespace {
@@ -57,6 +58,16 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
                                            const SourceCredentials& credentials,
                                            const SourceEnvironment& environment) {
   switch (uri.scheme) {
+    case model::Scheme::kBt:
+      if (environment.bt_endpoint.empty()) {
+        return Error(Code::kInvalidArgument, "no training store is named for bt:// sources")
+            .WithHint("set BDN_BT_ENDPOINT; a control plane without it has its own");
+      }
+      return MakeTrainingStoreSource(uri, environment.transport, environment.limiters,
+                                     {.base_url = environment.bt_endpoint,
+                                      .key = credentials.secret.value_or(environment.bt_key),
+                                      .retry = environment.retry,
+                                      .random = environment.random});
     case model::Scheme::kHf:
       return MakeHuggingFaceSource(uri, environment.transport, environment.limiters,
                                    {.endpoint = environment.hf_endpoint,
@@ -87,17 +98,8 @@ Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
                               .identity = credentials.identity,
                               .retry = environment.retry,
                               .random = environment.random});
-    case model::Scheme::kBt:
-      break;
   }
-  return Error(
-      Code::kUnsupported,
-      fmt::format("This version cannot read {}:// sources. It reads: hf://owner/name@rev, "
-                  "hf://datasets/owner/name@rev, hf://spaces/owner/name@rev, s3://bucket/path, "
-                  "r2://account.bucket/path, cw://bucket/path, gs://bucket/path, "
-                  "azure://account/container/path and "
-                  "https://host/file",
-                  model::SchemeName(uri.scheme)));
+  return Error(Code::kInternal, "a scheme without a source");
 }
 
 }  // namespace bdn::source

@@ -47,6 +47,10 @@ struct SourceEnvironment {
   std::string azure_authority = {};
   // Where gs:// buckets, tokens and IAM are, all at one address; empty for Google. The same rule.
   std::string google_endpoint = {};
+  // The training store that bt:// means where it is not our own, and its key; the same rule for its
+  // host.
+  std::string bt_endpoint = {};
+  std::string bt_key = {};
   // In [0, 1), thread-safe; for jitter. Empty: no jitter.
   UnitRandom random = {};
   RetryOptions retry = {};
@@ -55,8 +59,7 @@ struct SourceEnvironment {
 // What a source says that needs an identity where there is none.
 Error NoIssuer();
 
-// Errors: kUnsupported for a scheme that this version cannot read, with the list of those it can;
-//         kInvalidArgument for a secret, a role or an endpoint that cannot be used;
+// Errors: kInvalidArgument for a secret, a role or an endpoint that cannot be used;
 //         kFailedPrecondition for AWS_OIDC or GCP_OIDC where no issuer is set up.
 Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,
                                            const SourceCredentials& credentials,

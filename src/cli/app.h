@@ -192,6 +192,7 @@ struct ServeOptions {
   std::string listen = "127.0.0.1:7070";
   std::vector<std::string> allow_private;
   std::string hf_endpoint;
+  std::string bt_endpoint;
   std::string master_key_file;
   std::string tls_certificate;
   std::string tls_key;

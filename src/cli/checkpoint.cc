@@ -261,8 +261,12 @@ ExitCode CheckpointShow(App& app, const std::string& ref) {
     next = *page.next_page_token;
   }
   const auto path_of = [&](const api::CheckpointFileBody& file) {
-    const auto at = file.name.find("/" + found.name + "/");
-    return at == std::string::npos ? file.name : file.name.substr(at + found.name.size() + 2);
+    // A checkpoint of a loops run is listed by its name there, without "weights/" in front.
+    for (const std::string& name : {found.name, found.name.substr(found.name.rfind('/') + 1)}) {
+      const std::string front = "rank-0/" + name + "/";
+      if (file.name.starts_with(front)) return file.name.substr(front.size());
+    }
+    return file.name;
   };
   if (app.json) {
     json::array list;

@@ -69,6 +69,8 @@ Environment ReadEnvironment() {
   env.azure_endpoint = Env("AZURE_STORAGE_BLOB_ENDPOINT");
   env.azure_authority = Env("AZURE_AUTHORITY_HOST");
   env.google_endpoint = Env("BDN_GOOGLE_ENDPOINT");
+  env.bt_endpoint = Env("BDN_BT_ENDPOINT");
+  env.bt_api_key = Env("BDN_BT_API_KEY");
   env.data = Env("BDN_DATA");
   env.oidc_issuer = Env("BDN_OIDC_ISSUER");
   env.oidc_audience = Env("BDN_OIDC_AUDIENCE");

@@ -28,6 +28,8 @@ struct Environment {
   std::string azure_endpoint;   // AZURE_STORAGE_BLOB_ENDPOINT
   std::string azure_authority;  // AZURE_AUTHORITY_HOST
   std::string google_endpoint;  // BDN_GOOGLE_ENDPOINT
+  std::string bt_endpoint;      // BDN_BT_ENDPOINT
+  std::string bt_api_key;       // BDN_BT_API_KEY
   std::string data;             // BDN_DATA
   std::string oidc_issuer;      // BDN_OIDC_ISSUER
   std::string oidc_audience;    // BDN_OIDC_AUDIENCE

@@ -486,6 +486,9 @@ void AddServeCommand(CLI::App& app,
                       "Host or CIDR that sources may have although it is a private address "
                       "(or BDN_ALLOW_PRIVATE)");
     serve->add_option("--hf-endpoint", o.hf_endpoint, "Hub to mirror from (or HF_ENDPOINT)");
+    serve->add_option("--bt-endpoint", o.bt_endpoint,
+                      "Training store that bt:// means (or BDN_BT_ENDPOINT, with its key in "
+                      "BDN_BT_API_KEY; default: the control plane's own)");
     serve->add_option("--master-key-file", o.master_key_file,
                       "Key that seals secrets at rest (or BDN_MASTER_KEY_FILE; default: made in "
                       "the data directory)");

@@ -28,6 +28,7 @@ Result<std::unique_ptr<net::Transport>> MakeSourceTransport(const std::vector<st
         Named{env.s3_endpoint, "the S3 endpoint (AWS_ENDPOINT_URL_S3)"},
         Named{env.r2_endpoint, "the R2 endpoint (BDN_R2_ENDPOINT)"},
         Named{env.cw_endpoint, "the CoreWeave endpoint (BDN_CW_ENDPOINT)"},
+        Named{env.bt_endpoint, "the training store (BDN_BT_ENDPOINT)"},
         Named{env.sts_endpoint, "the STS endpoint (AWS_ENDPOINT_URL_STS)"},
         Named{env.google_endpoint, "the Google endpoint (BDN_GOOGLE_ENDPOINT)"}}) {
     if (endpoint.url.empty()) continue;

@@ -139,8 +139,11 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                           .azure_endpoint = app.env.azure_endpoint,
                                           .azure_authority = app.env.azure_authority,
                                           .google_endpoint = app.env.google_endpoint,
+                                          .bt_endpoint = app.env.bt_endpoint,
+                                          .bt_key = app.env.bt_api_key,
                                           .random = &RandomUnit};
-  const control::ControlOptions names{.queued = [&role] { role.worker->Wake(); }};
+  const control::ControlOptions names{.own_training_store = app.env.bt_endpoint.empty(),
+                                      .queued = [&role] { role.worker->Wake(); }};
   role.training =
       std::make_unique<control::TrainingStore>(*role.metadata, *role.objects, app.ctx.clock(),
                                                store::Scope{names.org, names.training_namespace});
@@ -381,6 +384,7 @@ ExitCode ServeAgentOnly(App& app, const ServeOptions& o) {
 
 ExitCode Serve(App& app, const ServeOptions& given) {
   ServeOptions o = given;
+  if (!o.bt_endpoint.empty()) app.env.bt_endpoint = o.bt_endpoint;
   o.data = AbsolutePath(o.data.empty() ? DefaultDataDir(app.env) : o.data);
   log::SetLevel(o.verbose ? log::Level::kDebug : log::Level::kInfo);
   if (!o.tls_certificate.empty() && o.tls_key.empty()) {

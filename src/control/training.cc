@@ -74,6 +74,21 @@ Status CheckStart(const CheckpointStart& start) {
   return {};
 }
 
+// "sampler_weights/step-1" is the sampler checkpoint step-1 of a loops run; other names have no
+// kind.
+struct LoopsParts {
+  std::string kind;
+  std::string name;
+};
+LoopsParts LoopsName(const std::string& name) {
+  for (const std::string_view kind : kLoopsKinds) {
+    if (name.size() > kind.size() + 1 && name.starts_with(kind) && name[kind.size()] == '/') {
+      return {std::string(kind), name.substr(kind.size() + 1)};
+    }
+  }
+  return {"", name};
+}
+
 api::TrainingProjectBody ToBody(const store::TrainingProject& project) {
   return {project.id, project.name, FormatRfc3339(project.created_at)};
 }
@@ -295,13 +310,12 @@ Result<std::vector<api::CheckpointBody>> TrainingStore::LoopsCheckpoints(const s
   for (const auto& job : jobs) {
     BDN_ASSIGN(const auto rows, metadata_.ListCheckpoints(job.project_id, job.id));
     for (const auto& row : rows) {
-      for (const std::string_view kind : kLoopsKinds) {
-        if (!row.name.starts_with(std::string(kind) + "/")) continue;
-        api::CheckpointBody body = ToBody(row);
-        body.name = row.name.substr(kind.size() + 1);
-        body.target = source::LoopsTarget(kind);
-        found.push_back(std::move(body));
-      }
+      const LoopsParts parts = LoopsName(row.name);
+      if (parts.kind.empty()) continue;
+      api::CheckpointBody body = ToBody(row);
+      body.name = parts.name;
+      body.target = source::LoopsTarget(parts.kind);
+      found.push_back(std::move(body));
     }
   }
   return found;
@@ -355,8 +369,10 @@ Result<CheckpointFilesPage> TrainingStore::FilesById(const Context& ctx,
   BDN_ASSIGN(const auto jobs, SearchJobs(""));
   for (const auto& job : jobs) {
     BDN_ASSIGN(const auto rows, metadata_.ListCheckpoints(job.project_id, job.id));
-    for (const auto& row : rows) {
-      if (row.id == id) return PageOf(ctx, {row}, offset, count);
+    for (store::Checkpoint row : rows) {
+      if (row.id != id) continue;
+      row.name = LoopsName(row.name).name;
+      return PageOf(ctx, {row}, offset, count);
     }
   }
   return Error(Code::kNotFound, fmt::format("there is no checkpoint of the id '{:.100}'", id));

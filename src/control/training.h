@@ -91,7 +91,7 @@ class TrainingStore {
                                     const std::string& name,
                                     std::uint64_t offset,
                                     std::uint64_t count);
-  // The same of one checkpoint by its id.
+  // The same of one checkpoint by its id; one of a loops run goes by its name there.
   Result<CheckpointFilesPage> FilesById(const Context& ctx,
                                         const std::string& id,
                                         std::uint64_t offset,

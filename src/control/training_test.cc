@@ -125,6 +125,9 @@ TEST_F(TrainingStoreTest, PagesGoOnAcrossCheckpointsAndShowCompleteOnesOnly) {
   EXPECT_EQ(training.Files(ctx, "demo", "j", "c-3", 0, 10)->total, 1u);
   const auto id = training.GetCheckpoint("demo", "j", "c-2")->id;
   EXPECT_EQ(training.FilesById(ctx, id, 0, 10)->files.at(0).name, "rank-0/c-2/w");
+  Push("run", "weights/step-1", "w");
+  const auto loops = training.LoopsCheckpoints("run");
+  EXPECT_EQ(training.FilesById(ctx, loops->at(0).id, 0, 10)->files.at(0).name, "rank-0/step-1/w");
   EXPECT_EQ(training.FilesById(ctx, "ckpt_nothing", 0, 10).error().code(), Code::kNotFound);
 }
 

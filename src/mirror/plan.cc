@@ -170,12 +170,16 @@ Result<StoredSelection> SelectStored(const model::Manifest& tree,
     if (entry.type == model::EntryType::kFile) manifest.total_size += entry.size;
     manifest.entries.push_back(entry);
   }
+  const auto directories =
+      std::count_if(tree.entries.begin(), tree.entries.end(),
+                    [](const auto& entry) { return entry.type == model::EntryType::kDirectory; });
+  if (manifest.entries.size() + static_cast<std::size_t>(directories) == tree.entries.size()) {
+    return result;
+  }
   for (const model::ManifestEntry& entry : tree.entries) {
     if (entry.type != model::EntryType::kDirectory) continue;
     if (parents.contains(entry.path)) manifest.entries.push_back(entry);
   }
-  const bool no_patterns = !weights.allow_patterns && !weights.ignore_patterns;
-  if (no_patterns || manifest.entries.size() == tree.entries.size()) return result;
   manifest.provenance = model::Provenance{.source_uri = weights.source,
                                           .source_fingerprint = pin.fingerprint,
                                           .source_fingerprint_type = pin.fingerprint_type};

@@ -137,6 +137,9 @@ def test_the_loops_form(node, work, location):
     assert stored(node) == before
     assert mounted_tree(node, "s", location, work) == tree_of(sampler)
     assert mounted_tree(node, "t", location, work) == tree_of(trainer)
+    for ref in ("bt://loops:k4q95w5/weights/step-100", "bt://demo@k4q95w5/weights/step-100"):
+        shown = node.ok("checkpoint", "show", ref, "--json").json()
+        assert {f["path"] for f in shown["files"]} == set(tree_of(trainer)[0]), ref
 
 
 def test_what_is_named_wrongly_says_what_there_is(node, work):
@@ -308,3 +311,72 @@ def test_a_file_that_grows_while_it_is_pushed_is_never_visible(node, work):
     assert checkpoints(node) == {"checkpoint-10": "SYNCING"}
     node.ok("checkpoint", "push", checkpoint, *PUSH)
     assert checkpoints(node) == {"checkpoint-10": "COMPLETE"}
+
+
+# --- a training store elsewhere ---
+
+
+@pytest.fixture
+def other(node, start):
+    """A second control plane whose bt:// is the first one's training store."""
+    key = json.loads((node.data / "client.json").read_text())["api_key"]
+    other = start.stopped_node(name="other")
+    other.env.update(BDN_BT_ENDPOINT=node.url, BDN_BT_API_KEY=key)
+    return other.start()
+
+
+def test_another_bdn_is_a_training_store(node, other, work, location):
+    checkpoint = make_checkpoint(work / "checkpoint-10")
+    node.ok("checkpoint", "push", checkpoint, *PUSH)
+    node.ok("checkpoint", "push", checkpoint, *PUSH, "--name", "sampler_weights/step-1")
+    deployment = deploy(other, work, "bt://demo@run-7/checkpoint-10", location=location)
+    (mount,) = other.status(deployment["id"])["mounts"]
+    assert mount["pin"].startswith("run-7/checkpoint-10@sha256:")
+    assert mounted_tree(other, "m", location, work)[0] == tree_of(checkpoint)[0]
+    again = deploy(other, work, "bt://demo@run-7/checkpoint-10", name="again", location=location,
+                   ignore_patterns=["optimizer/*"])
+    (mount,) = other.status(again["id"])["mounts"]
+    assert mount["bytes_reused"] == mount["bytes"], "a second mirror fetches nothing"
+    deploy(other, work, "bt://loops:run-7/sampler_weights/step-1", name="loops", location=location)
+    assert mounted_tree(other, "loops", location, work)[0] == tree_of(checkpoint)[0]
+    node.stop()
+    assert mounted_tree(other, "again", location, work), "a start does not need the store"
+
+
+def test_a_remote_latest_is_pinned_and_syncing_is_refused(node, other, work, location):
+    node.ok("checkpoint", "push", make_checkpoint(work / "checkpoint-10", 1, big=100_000), *PUSH)
+    deploy(other, work, "bt://demo", name="first", location=location)
+    node.ok("checkpoint", "push", make_checkpoint(work / "checkpoint-20", 2, big=100_000), *PUSH)
+    deploy(other, work, "bt://demo", name="second", location=location)
+    for name, step in {"first": 10, "second": 20}.items():
+        assert mounted_tree(other, name, location, work)[0] == tree_of(
+            work / f"checkpoint-{step}")[0]
+    done = node.bdn("checkpoint", "push", make_checkpoint(work / "checkpoint-30", 3, big=1000),
+                    *PUSH, "--complete-marker", "DONE")
+    assert done.code == 7
+    for source, text in {"bt://demo@run-7/checkpoint-30": "has no checkpoint 'checkpoint-30'",
+                         "bt://nothing": "there is no training project 'nothing'"}.items():
+        config = write_config(work / "bad", [{"source": source, "mount_location": "/x"}],
+                              model_name="bad")
+        refused = other.bdn("push", config, "--wait")
+        assert refused.code != 0 and text in refused.err, refused
+
+
+def test_a_wrong_key_says_so_and_shows_nothing(node, other, work):
+    node.ok("checkpoint", "push", make_checkpoint(work / "checkpoint-10", big=1000), *PUSH)
+    other.stop()
+    other.env["BDN_BT_API_KEY"] = "not-the-key"
+    other.start()
+    config = write_config(work / "bad", [{"source": "bt://demo", "mount_location": "/x"}],
+                          model_name="bad")
+    refused = other.bdn("push", config, "--wait")
+    assert refused.code != 0 and "does not accept the API key" in refused.err, refused
+    assert "not-the-key" not in refused.err + other.process.text()
+
+
+def test_ls_shows_what_would_be_mirrored(node, work):
+    checkpoint = make_checkpoint(work / "checkpoint-10", big=1000)
+    node.ok("checkpoint", "push", checkpoint, *PUSH)
+    listed = node.ok("ls", "bt://demo", "--allow", "*.json", "--json").json()
+    assert {f["path"] for f in listed["files"]} == {"adapter_config.json", "trainer_state.json"}
+    assert listed["revision"].startswith("run-7/checkpoint-10@sha256:")

@@ -193,6 +193,7 @@ struct ServeOptions {
   std::vector<std::string> allow_private;
   std::string hf_endpoint;
   std::string bt_endpoint;
+  std::string public_url;
   std::string master_key_file;
   std::string tls_certificate;
   std::string tls_key;

@@ -489,6 +489,9 @@ void AddServeCommand(CLI::App& app,
     serve->add_option("--bt-endpoint", o.bt_endpoint,
                       "Training store that bt:// means (or BDN_BT_ENDPOINT, with its key in "
                       "BDN_BT_API_KEY; default: the control plane's own)");
+    serve->add_option("--public-url", o.public_url,
+                      "Address at which others reach this control plane, for URLs that it gives "
+                      "out (default: the one they used)");
     serve->add_option("--master-key-file", o.master_key_file,
                       "Key that seals secrets at rest (or BDN_MASTER_KEY_FILE; default: made in "
                       "the data directory)");

@@ -185,9 +185,10 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
         const control::ControlOptions& plane = role.plane->options();
         return &role.oidc->TokensOf({.org = plane.org, .team = plane.team});
       }});
-  role.api.emplace(control::HttpApiDeps{
-      *role.plane, *role.metadata, *role.objects, app.ctx.clock(), std::move(grant_key),
-      role.mirror_changed, role.training.get(), "", !o.tls_certificate.empty(), role.oidc.get()});
+  role.api.emplace(control::HttpApiDeps{*role.plane, *role.metadata, *role.objects, app.ctx.clock(),
+                                        std::move(grant_key), role.mirror_changed,
+                                        role.training.get(), o.public_url,
+                                        !o.tls_certificate.empty(), role.oidc.get()});
   role.worker_thread =
       std::jthread([&role](std::stop_token stop) { role.worker->Run(std::move(stop)); });
   return {};

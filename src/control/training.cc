@@ -188,25 +188,32 @@ Result<api::TrainingJobBody> TrainingStore::EnsureJob(const std::string& project
   return GetJob(row.id, id);
 }
 
+Result<api::TrainingJobBody> TrainingStore::Describe(const store::TrainingProject& project,
+                                                     const store::TrainingJob& job) {
+  BDN_ASSIGN(const auto checkpoints, metadata_.ListCheckpoints(project.id, job.id));
+  const bool syncing = std::any_of(checkpoints.begin(), checkpoints.end(),
+                                   [](const auto& c) { return !c.manifest; });
+  return api::TrainingJobBody{job.id, project.id, project.name, FormatRfc3339(job.created_at),
+                              syncing ? std::string(api::kSyncing) : "COMPLETED"};
+}
+
 Result<std::vector<api::TrainingJobBody>> TrainingStore::ListJobs(const std::string& project) {
   BDN_ASSIGN(const auto owner, Project(project));
   BDN_ASSIGN(const auto rows, metadata_.ListTrainingJobs(owner.id));
   std::vector<api::TrainingJobBody> bodies;
   for (const auto& row : rows) {
-    BDN_ASSIGN(const auto checkpoints, metadata_.ListCheckpoints(owner.id, row.id));
-    const bool syncing = std::any_of(checkpoints.begin(), checkpoints.end(),
-                                     [](const auto& c) { return !c.manifest; });
-    bodies.push_back({row.id, owner.id, owner.name, FormatRfc3339(row.created_at),
-                      syncing ? std::string(api::kSyncing) : "COMPLETED"});
+    BDN_ASSIGN(auto body, Describe(owner, row));
+    bodies.push_back(std::move(body));
   }
   return bodies;
 }
 
 Result<api::TrainingJobBody> TrainingStore::GetJob(const std::string& project,
                                                    const std::string& job) {
-  BDN_ASSIGN(const auto jobs, ListJobs(project));
-  for (const auto& one : jobs) {
-    if (one.id == job) return one;
+  BDN_ASSIGN(const auto owner, Project(project));
+  BDN_ASSIGN(const auto rows, metadata_.ListTrainingJobs(owner.id));
+  for (const auto& row : rows) {
+    if (row.id == job) return Describe(owner, row);
   }
   return Error(Code::kNotFound,
                fmt::format("the training project '{:.300}' has no job '{:.300}'", project, job));
@@ -216,9 +223,11 @@ Result<std::vector<api::TrainingJobBody>> TrainingStore::SearchJobs(const std::s
   BDN_ASSIGN(const auto projects, metadata_.ListTrainingProjects(scope_.org));
   std::vector<api::TrainingJobBody> found;
   for (const auto& project : projects) {
-    BDN_ASSIGN(const auto jobs, ListJobs(project.id));
-    for (const auto& one : jobs) {
-      if (job.empty() || one.id == job) found.push_back(one);
+    BDN_ASSIGN(const auto rows, metadata_.ListTrainingJobs(project.id));
+    for (const auto& row : rows) {
+      if (!job.empty() && row.id != job) continue;
+      BDN_ASSIGN(auto body, Describe(project, row));
+      found.push_back(std::move(body));
     }
   }
   return found;

@@ -105,6 +105,8 @@ class TrainingStore {
  private:
   class Catalogue;
   Result<store::TrainingProject> Project(const std::string& project);
+  Result<api::TrainingJobBody> Describe(const store::TrainingProject& project,
+                                        const store::TrainingJob& job);
   Result<CheckpointFilesPage> PageOf(const Context& ctx,
                                      const std::vector<store::Checkpoint>& checkpoints,
                                      std::uint64_t offset,

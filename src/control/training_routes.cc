@@ -9,6 +9,7 @@
 
 #include "api/types.h"
 #include "auth/file_ticket.h"
+#include "base/byte_budget.h"
 #include "model/manifest.h"
 #include "net/content_plan.h"
 

@@ -1,7 +1,6 @@
 #pragma once
 #include <string>
 
-#include "base/byte_budget.h"
 #include "control/training.h"
 #include "net/server.h"
 

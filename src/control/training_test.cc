@@ -6,6 +6,7 @@
 #include "control/testing/control_world.h"
 #include "mirror/holding.h"
 #include "store/gc.h"
+#include "store/testing/faulty_metadata.h"
 
 namespace bdn::control {
 namespace {
@@ -147,6 +148,44 @@ TEST_F(TrainingStoreTest, NamesThatNoUriCanSayAreRefused) {
   EXPECT_FALSE(training.Begin("My Model 1.0", "j", {.name = "c", .type = "big"}));
   EXPECT_EQ(training.Begin("My Model 1.0", "k", {.name = "c"}).error().code(), Code::kNotFound);
   EXPECT_EQ(training.Begin("nothing", "j", {.name = "c"}).error().code(), Code::kNotFound);
+}
+
+TEST_F(TrainingStoreTest, AFailureAtAnyPointLeavesACheckpointSyncingOrCompleteAndNeverBetween) {
+  store::testing::FaultyMetadata faulty(*metadata);
+  TrainingStore fragile(faulty, *objects, clock, {"default", kNs});
+  const auto manifest = PutVersion(kNs, "content");
+  const auto push = [&](TrainingStore& to, const std::string& project) -> Status {
+    BDN_TRY(to.EnsureProject(project));
+    BDN_TRY(to.EnsureJob(project, "j"));
+    BDN_TRY(to.Begin(project, "j", {.name = "c"}));
+    BDN_TRY(to.Complete(ctx, project, "j", "c", manifest.ToString()));
+    return {};
+  };
+  for (std::uint64_t n = 0;; ++n) {
+    ASSERT_LT(n, 100u);
+    const std::string project = "p" + std::to_string(n);
+    faulty.FailAt(n);
+    const Status pushed = push(fragile, project);
+    const bool failed = faulty.failures() > 0;
+    faulty.Heal();
+    EXPECT_EQ(pushed.has_value(), !failed) << n;
+    const auto found = Find("bt://" + project + "@j/c");
+    if (found) {
+      EXPECT_EQ((*found)->manifest, manifest) << n;
+    }
+    const auto roots = [&] {
+      std::size_t count = 0;
+      EXPECT_TRUE(metadata->ListRoots([&](const store::Metadata::Root&) -> Status {
+        ++count;
+        return {};
+      }));
+      return count;
+    };
+    EXPECT_LE(roots(), 1u);
+    EXPECT_TRUE(push(fragile, project)) << "the same again goes through";
+    EXPECT_EQ((*Find("bt://" + project))->manifest, manifest);
+    if (!failed) break;
+  }
 }
 
 TEST_F(TrainingStoreTest, GarbageCollectionTakesWhatWasRemovedAndIsNotDeployed) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -104,8 +105,8 @@ Result<std::vector<TreeWatch::Found>> TreeWatch::Look(MonoTime now) {
       ++waiting_;
     }
   }
-  std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
-    return a.snapshot.newest < b.snapshot.newest;
+  std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
+    return std::tie(a.snapshot.newest, a.name) < std::tie(b.snapshot.newest, b.name);
   });
   return found;
 }

@@ -32,13 +32,17 @@ std::string Names(const std::vector<T>& items, F&& name_of) {
 // has no age that can be read.
 template <class T>
 void SortByAge(std::vector<T>& items) {
-  const bool all = std::all_of(items.begin(), items.end(), [](const T& item) {
-    return ParseRfc3339(item.created_at).has_value();
-  });
-  if (!all) return;
-  std::stable_sort(items.begin(), items.end(), [](const T& a, const T& b) {
-    return *ParseRfc3339(a.created_at) < *ParseRfc3339(b.created_at);
-  });
+  std::vector<std::pair<WallTime, std::size_t>> order;
+  for (const T& item : items) {
+    const auto time = ParseRfc3339(item.created_at);
+    if (!time) return;
+    order.emplace_back(*time, order.size());
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<T> sorted;
+  sorted.reserve(items.size());
+  for (const auto& [time, index] : order) sorted.push_back(std::move(items[index]));
+  items = std::move(sorted);
 }
 
 Error StillSyncing(const std::string& where) {

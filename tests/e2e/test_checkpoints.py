@@ -50,7 +50,7 @@ def stored(node):
     """Name → (inode, bytes) of every object of the origin."""
     origin = node.data / "origin"
     return {str(p.relative_to(origin)): (p.stat().st_ino, p.stat().st_size)
-            for p in origin.rglob("*") if p.is_file()}
+            for p in origin.rglob("*") if p.is_file() and "tmp" not in p.relative_to(origin).parts}
 
 
 def checkpoints(node):
@@ -267,6 +267,21 @@ def test_a_syncing_checkpoint_is_never_deployed_and_a_killed_push_goes_on(node, 
     assert done["bytes_reused"] > 0, "the chunks of the killed push are not sent again"
     deploy(node, work, "bt://demo", name="newer", location=location)
     assert mounted_tree(node, "newer", location, work) == tree_of(big)
+
+
+def test_a_control_plane_that_dies_in_the_middle_of_a_push_has_nothing_half(node, work, location):
+    big = make_checkpoint(work / "checkpoint-20", 2, big=6 * CHUNK)
+    push = node.spawn("checkpoint", "push", big, *PUSH)
+    wait_until(lambda: any(size >= CHUNK for _, size in stored(node).values()),
+               what="a stored chunk")
+    node.process.kill()
+    assert push.wait() == 11, push.text()
+    node.start()
+    assert checkpoints(node) == {"checkpoint-20": "SYNCING"}
+    done = node.ok("checkpoint", "push", big, *PUSH, "--json").json()
+    assert done["bytes_reused"] > 0
+    deploy(node, work, "bt://demo", location=location)
+    assert mounted_tree(node, "m", location, work) == tree_of(big)
 
 
 def test_a_killed_watcher_goes_on_where_it_was(node, work):

@@ -64,7 +64,9 @@ source::SourceEnvironment MakeSourceEnvironment(const Environment& env,
           .sts_endpoint = env.sts_endpoint,
           .azure_endpoint = env.azure_endpoint,
           .azure_authority = env.azure_authority,
-          .google_endpoint = env.google_endpoint};
+          .google_endpoint = env.google_endpoint,
+          .bt_endpoint = env.bt_endpoint,
+          .bt_key = env.bt_api_key};
 }
 
 }  // namespace bdn::cli

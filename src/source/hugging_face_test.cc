@@ -371,7 +371,7 @@ TEST_F(HuggingFaceTest, APinOfAnotherSourceIsRefused) {
   }
 }
 
-TEST(SourceFactory, UnbuiltSchemesSayWhatThereIs) {
+TEST(SourceFactory, WithoutATrainingStoreBtSaysHowToNameOne) {
   bdn::testing::ManualClock clock;
   MemoryHub hub(clock);
   RateLimiters limiters;
@@ -379,8 +379,8 @@ TEST(SourceFactory, UnbuiltSchemesSayWhatThereIs) {
   uri.scheme = model::Scheme::kBt;
   const auto source = MakeSource(uri, {}, {.transport = hub.transport(), .limiters = limiters});
   ASSERT_FALSE(source);
-  EXPECT_EQ(source.error().code(), Code::kUnsupported);
-  EXPECT_TRUE(Has(source.error().message(), "hf://owner/name@rev"));
+  EXPECT_EQ(source.error().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(Has(source.error().hint(), "BDN_BT_ENDPOINT"));
 }
 
 TEST(SourceFactory, UnusableTokensAreRefusedWithoutRepeatingThem) {

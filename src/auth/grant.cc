@@ -11,7 +11,7 @@
 namespace bdn::auth {
 namespace {
 
-constexpr std::string_view kPrefix = "bdng1.";
+constexpr std::string_view kGrantPrefix = "bdng1.";
 
 Error NoGrant() {
   return Error(Code::kUnauthenticated, "the grant is not valid");
@@ -25,19 +25,21 @@ std::string SignGrant(std::string_view key, const Grant& grant) {
       std::chrono::duration_cast<std::chrono::seconds>(grant.expires_at.time_since_epoch());
   const std::string claims =
       crypto::Base64UrlEncode(fmt::format("{}\n{}\n{}", grant.org, grant.ns, seconds.count()));
-  const std::string signed_part = std::string(kPrefix) + claims;
+  const std::string signed_part = std::string(kGrantPrefix) + claims;
   return signed_part + "." + crypto::Base64UrlEncode(crypto::HmacSha256(key, signed_part));
 }
 
 Result<Grant> VerifyGrant(std::string_view key, std::string_view text, WallTime now) {
   const std::size_t dot = text.rfind('.');
-  if (!text.starts_with(kPrefix) || dot == std::string_view::npos || dot < kPrefix.size()) {
+  if (!text.starts_with(kGrantPrefix) || dot == std::string_view::npos ||
+      dot < kGrantPrefix.size()) {
     return NoGrant();
   }
   const std::string expected =
       crypto::Base64UrlEncode(crypto::HmacSha256(key, text.substr(0, dot)));
   if (!crypto::EqualConstantTime(expected, text.substr(dot + 1))) return NoGrant();
-  const auto claims = crypto::Base64UrlDecode(text.substr(kPrefix.size(), dot - kPrefix.size()));
+  const auto claims =
+      crypto::Base64UrlDecode(text.substr(kGrantPrefix.size(), dot - kGrantPrefix.size()));
   if (!claims) return NoGrant();
   const std::size_t first = claims->find('\n');
   const std::size_t second = claims->find('\n', first + 1);

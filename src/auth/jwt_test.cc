@@ -18,7 +18,7 @@ using crypto::Base64UrlEncode;
 using crypto::PrivateKey;
 using crypto::SignatureAlgorithm;
 
-constexpr WallTime kNow{std::chrono::seconds(1'800'000'000)};
+constexpr WallTime kVerifiedAt{std::chrono::seconds(1'800'000'000)};
 // RFC 7638 §3.1.
 constexpr std::string_view kRfc7638N =
     "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECP"
@@ -27,13 +27,13 @@ constexpr std::string_view kRfc7638N =
     "M4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
 
 const PrivateKey& Rsa() {
-  static const PrivateKey kKey = PrivateKey::Generate(SignatureAlgorithm::kRs256);
-  return kKey;
+  static const PrivateKey kMade = PrivateKey::Generate(SignatureAlgorithm::kRs256);
+  return kMade;
 }
 
 const PrivateKey& Ec() {
-  static const PrivateKey kKey = PrivateKey::Generate(SignatureAlgorithm::kEs256);
-  return kKey;
+  static const PrivateKey kMade = PrivateKey::Generate(SignatureAlgorithm::kEs256);
+  return kMade;
 }
 
 std::string Set(const std::vector<json::value>& keys) {
@@ -45,12 +45,12 @@ std::vector<Jwk> Keys() {
 }
 
 json::object Claims() {
-  const std::int64_t now = kNow.time_since_epoch() / std::chrono::seconds(1);
+  const std::int64_t now = kVerifiedAt.time_since_epoch() / std::chrono::seconds(1);
   return {{"iss", "https://i"}, {"aud", "a"}, {"sub", "s"}, {"iat", now}, {"exp", now + 600}};
 }
 
 Result<json::object> Verify(std::string_view token) {
-  return VerifyJwt(token, Keys(), {.issuer = "https://i", .audience = "a", .now = kNow});
+  return VerifyJwt(token, Keys(), {.issuer = "https://i", .audience = "a", .now = kVerifiedAt});
 }
 
 std::string Sign(const PrivateKey& key, const json::object& claims) {
@@ -126,7 +126,7 @@ TEST(Jwt, TheKeyDecidesTheAlgorithmNotTheHeader) {
 }
 
 TEST(Jwt, OnlyForUsFromTheIssuerAndNow) {
-  const std::int64_t now = kNow.time_since_epoch() / std::chrono::seconds(1);
+  const std::int64_t now = kVerifiedAt.time_since_epoch() / std::chrono::seconds(1);
   const auto with = [](std::string_view name, const json::value& value) {
     json::object claims = Claims();
     claims[name] = value;

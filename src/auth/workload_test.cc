@@ -7,7 +7,7 @@
 namespace bdn::auth {
 namespace {
 
-constexpr WallTime kNow{std::chrono::milliseconds(1'800'000'000'900)};
+constexpr WallTime kMintedAt{std::chrono::milliseconds(1'800'000'000'900)};
 
 Workload Example() {
   return {.org = "default",
@@ -51,7 +51,7 @@ TEST(Workload, A127ByteSubjectIsTakenAnd128IsNot) {
   EXPECT_EQ(longer.error().code(), Code::kInvalidArgument);
   EXPECT_NE(longer.error().message().find("128 bytes"), std::string::npos)
       << longer.error().message();
-  EXPECT_FALSE(TokenClaims("https://i", "i", workload, {.now = kNow}, "1"));
+  EXPECT_FALSE(TokenClaims("https://i", "i", workload, {.now = kMintedAt}, "1"));
 }
 
 TEST(Workload, EnvironmentsHaveFortyBytesAtMost) {
@@ -83,7 +83,7 @@ TEST(ModelId, IsTheNameWhereThatCanBeOne) {
 }
 
 TEST(TokenClaims, TimesAreWholeSecondsALittleInThePastAndLiveAnHour) {
-  const auto claims = TokenClaims("https://i", "aud", Example(), {.now = kNow}, "id");
+  const auto claims = TokenClaims("https://i", "aud", Example(), {.now = kMintedAt}, "id");
   ASSERT_TRUE(claims) << claims.error().message();
   EXPECT_EQ(claims->at("iat").as_int64(), 1'799'999'995);
   EXPECT_EQ(claims->at("exp").as_int64() - claims->at("iat").as_int64(), 3600);
@@ -93,7 +93,7 @@ TEST(TokenClaims, TimesAreWholeSecondsALittleInThePastAndLiveAnHour) {
   EXPECT_EQ(claims->at("sub").as_string(), *SubjectOf(Example()));
   EXPECT_EQ(claims->size(), 12u);
   const Duration longer = std::chrono::seconds(3601);
-  EXPECT_FALSE(TokenClaims("https://i", "a", Example(), {.now = kNow, .life = longer}, "id"));
+  EXPECT_FALSE(TokenClaims("https://i", "a", Example(), {.now = kMintedAt, .life = longer}, "id"));
 }
 
 }  // namespace

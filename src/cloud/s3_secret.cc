@@ -45,7 +45,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kOtherNa
     {"awsdefaultregion", kRegion},
 }};
 
-std::string_view TrimBlanks(std::string_view text) {
+std::string_view TrimField(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r\n";
   const auto begin = text.find_first_not_of(kBlanks);
   if (begin == std::string_view::npos) return {};
@@ -70,7 +70,7 @@ std::string WrongWith(const boost::json::object& object, std::string_view key) {
   const auto it = object.find(key);
   if (it != object.end()) {
     if (!it->value().is_string()) return fmt::format("{} is no text. ", key);
-    return TrimBlanks(it->value().get_string()).empty() ? fmt::format("{} is empty. ", key) : "";
+    return TrimField(it->value().get_string()).empty() ? fmt::format("{} is empty. ", key) : "";
   }
   for (const auto& member : object) {
     if (MeantBy(member.key()) != key) continue;
@@ -129,7 +129,7 @@ Result<S3Secret> ParseS3Secret(std::string_view json) {
       return Error(Code::kInvalidArgument,
                    fmt::format("{} in the S3 credentials is no text", kKnownKeys[i]));
     }
-    *fields[i] = TrimBlanks(*text);
+    *fields[i] = TrimField(*text);
   }
   for (const std::string* text :
        {&secret.credentials.access_key_id, &secret.credentials.session_token}) {

@@ -30,7 +30,7 @@ struct Walk {
   }
 };
 
-void OnStart(void* user, const XML_Char* name, const XML_Char** /*attributes*/) {
+void OnValueStart(void* user, const XML_Char* name, const XML_Char** /*attributes*/) {
   auto& walk = *static_cast<Walk*>(user);
   if (walk.starts.size() >= walk.limits.depth_max) {
     return walk.Fail(Code::kResourceExhausted,
@@ -42,7 +42,7 @@ void OnStart(void* user, const XML_Char* name, const XML_Char** /*attributes*/) 
   walk.text.clear();
 }
 
-void OnEnd(void* user, const XML_Char* /*name*/) {
+void OnValueEnd(void* user, const XML_Char* /*name*/) {
   auto& walk = *static_cast<Walk*>(user);
   walk.on_value(walk.path, walk.text);
   walk.path.resize(walk.starts.back());
@@ -50,7 +50,7 @@ void OnEnd(void* user, const XML_Char* /*name*/) {
   walk.text.clear();
 }
 
-void OnCharacters(void* user, const XML_Char* text, int size) {
+void OnValueText(void* user, const XML_Char* text, int size) {
   auto& walk = *static_cast<Walk*>(user);
   if (walk.text.size() + static_cast<std::size_t>(size) > walk.limits.value_bytes_max) {
     return walk.Fail(Code::kResourceExhausted,
@@ -60,11 +60,11 @@ void OnCharacters(void* user, const XML_Char* text, int size) {
 }
 
 // Entities are declared in a document type only, so this ends every expansion before it begins.
-void OnDoctype(void* user,
-               const XML_Char* /*name*/,
-               const XML_Char* /*sysid*/,
-               const XML_Char* /*pubid*/,
-               int /*has_internal_subset*/) {
+void OnValueDoctype(void* user,
+                    const XML_Char* /*name*/,
+                    const XML_Char* /*sysid*/,
+                    const XML_Char* /*pubid*/,
+                    int /*has_internal_subset*/) {
   static_cast<Walk*>(user)->Fail(Code::kUnsupported, "XML with a document type is refused");
 }
 
@@ -76,9 +76,9 @@ Status ReadXmlValues(std::string_view xml, const OnValue& on_value, const XmlLim
   if (!parser) return Error(Code::kResourceExhausted, "no memory for an XML parser");
   Walk walk{.parser = parser.get(), .on_value = on_value, .limits = limits};
   XML_SetUserData(parser.get(), &walk);
-  XML_SetElementHandler(parser.get(), &OnStart, &OnEnd);
-  XML_SetCharacterDataHandler(parser.get(), &OnCharacters);
-  XML_SetStartDoctypeDeclHandler(parser.get(), &OnDoctype);
+  XML_SetElementHandler(parser.get(), &OnValueStart, &OnValueEnd);
+  XML_SetCharacterDataHandler(parser.get(), &OnValueText);
+  XML_SetStartDoctypeDeclHandler(parser.get(), &OnValueDoctype);
   constexpr std::size_t kPieceBytes = 1 << 20;  // the size is an int for expat
   do {
     const std::string_view piece = xml.substr(0, kPieceBytes);

@@ -36,12 +36,12 @@ struct State {
 };
 using StatePtr = std::shared_ptr<State>;
 
-Status SendJson(ServerResponse& response, const std::string& body, int status = 200) {
+Status SendTrainingJson(ServerResponse& response, const std::string& body, int status = 200) {
   return response.Send(status,
                        {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}}, body);
 }
 
-std::string Param(const ServerRequest& request, std::string_view name) {
+std::string TrainingParam(const ServerRequest& request, std::string_view name) {
   return std::string(request.param(name));
 }
 
@@ -86,36 +86,36 @@ void AddProjects(net::Router& router, const StatePtr& state) {
   router.Add("GET", "/v1/training_projects",
              [&training](ServerRequest&, ServerResponse& rs) -> Status {
                BDN_ASSIGN(const auto projects, training.ListProjects());
-               return SendJson(rs, api::ProjectsJson(projects));
+               return SendTrainingJson(rs, api::ProjectsJson(projects));
              });
   router.Add("POST", "/v1/training_projects",
              [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
                BDN_ASSIGN(const json::object body, BodyOf(rq, "training_project"));
                BDN_ASSIGN(const std::string name, Text(body, "name", true));
                BDN_ASSIGN(const auto project, training.EnsureProject(name));
-               return SendJson(rs, api::ProjectJson(project));
+               return SendTrainingJson(rs, api::ProjectJson(project));
              });
   router.Add("GET", kProject, [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
-    BDN_ASSIGN(const auto project, training.GetProject(Param(rq, "project")));
-    return SendJson(rs, api::ProjectJson(project));
+    BDN_ASSIGN(const auto project, training.GetProject(TrainingParam(rq, "project")));
+    return SendTrainingJson(rs, api::ProjectJson(project));
   });
   const std::string jobs_path = std::string(kProject) + "/jobs";
   router.Add("GET", jobs_path, [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
-    BDN_ASSIGN(const auto project, training.GetProject(Param(rq, "project")));
+    BDN_ASSIGN(const auto project, training.GetProject(TrainingParam(rq, "project")));
     BDN_ASSIGN(const auto jobs, training.ListJobs(project.id));
-    return SendJson(rs, api::JobsJson(project, jobs));
+    return SendTrainingJson(rs, api::JobsJson(project, jobs));
   });
   router.Add("POST", jobs_path, [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
     BDN_ASSIGN(const json::object body, BodyOf(rq, "training_job"));
     BDN_ASSIGN(const std::string id, Text(body, "id", false));
-    BDN_ASSIGN(const auto project, training.GetProject(Param(rq, "project")));
+    BDN_ASSIGN(const auto project, training.GetProject(TrainingParam(rq, "project")));
     BDN_ASSIGN(const auto job, training.EnsureJob(project.id, id));
-    return SendJson(rs, api::JobJson(project, job));
+    return SendTrainingJson(rs, api::JobJson(project, job));
   });
   router.Add("GET", kJob, [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
-    BDN_ASSIGN(const auto project, training.GetProject(Param(rq, "project")));
-    BDN_ASSIGN(const auto job, training.GetJob(project.id, Param(rq, "job")));
-    return SendJson(rs, api::JobJson(project, job));
+    BDN_ASSIGN(const auto project, training.GetProject(TrainingParam(rq, "project")));
+    BDN_ASSIGN(const auto job, training.GetJob(project.id, TrainingParam(rq, "job")));
+    return SendTrainingJson(rs, api::JobJson(project, job));
   });
   router.Add("POST", "/v1/training_jobs/search",
              [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
@@ -126,7 +126,7 @@ void AddProjects(net::Router& router, const StatePtr& state) {
                std::erase_if(jobs, [&](const auto& job) {
                  return !project.empty() && job.project_id != project;
                });
-               return SendJson(rs, api::JobsJson(jobs));
+               return SendTrainingJson(rs, api::JobsJson(jobs));
              });
 }
 
@@ -136,9 +136,10 @@ void AddCheckpoints(net::Router& router, const StatePtr& state) {
   TrainingStore& training = state->deps.training;
   const std::string list_path = std::string(kJob) + "/checkpoints";
   router.Add("GET", list_path, [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
-    BDN_ASSIGN(const auto job, training.GetJob(Param(rq, "project"), Param(rq, "job")));
+    BDN_ASSIGN(const auto job,
+               training.GetJob(TrainingParam(rq, "project"), TrainingParam(rq, "job")));
     BDN_ASSIGN(const auto checkpoints, training.ListCheckpoints(job.project_id, job.id));
-    return SendJson(rs, api::CheckpointsJson(job, checkpoints));
+    return SendTrainingJson(rs, api::CheckpointsJson(job, checkpoints));
   });
   router.Add("POST", list_path, [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
     BDN_ASSIGN(const json::object body, BodyOf(rq, "checkpoint"));
@@ -155,25 +156,28 @@ void AddCheckpoints(net::Router& router, const StatePtr& state) {
       start.lora_rank = r->as_int64();
     }
     BDN_ASSIGN(const auto checkpoint,
-               training.Begin(Param(rq, "project"), Param(rq, "job"), start));
-    return SendJson(rs, api::CheckpointJson(checkpoint));
+               training.Begin(TrainingParam(rq, "project"), TrainingParam(rq, "job"), start));
+    return SendTrainingJson(rs, api::CheckpointJson(checkpoint));
   });
   router.Add("GET", kCheckpoint, [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
-    BDN_ASSIGN(const auto checkpoint, training.GetCheckpoint(Param(rq, "project"), Param(rq, "job"),
-                                                             Param(rq, "checkpoint")));
-    return SendJson(rs, api::CheckpointJson(checkpoint));
+    BDN_ASSIGN(const auto checkpoint,
+               training.GetCheckpoint(TrainingParam(rq, "project"), TrainingParam(rq, "job"),
+                                      TrainingParam(rq, "checkpoint")));
+    return SendTrainingJson(rs, api::CheckpointJson(checkpoint));
   });
   router.Add("POST", std::string(kCheckpoint) + "/complete",
              [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
                BDN_ASSIGN(const json::object body, BodyOf(rq, "checkpoint"));
                BDN_ASSIGN(const std::string manifest, Text(body, "manifest", true));
                BDN_ASSIGN(const auto checkpoint,
-                          training.Complete(rq.context(), Param(rq, "project"), Param(rq, "job"),
-                                            Param(rq, "checkpoint"), manifest));
-               return SendJson(rs, api::CheckpointJson(checkpoint));
+                          training.Complete(rq.context(), TrainingParam(rq, "project"),
+                                            TrainingParam(rq, "job"),
+                                            TrainingParam(rq, "checkpoint"), manifest));
+               return SendTrainingJson(rs, api::CheckpointJson(checkpoint));
              });
   router.Add("DELETE", kCheckpoint, [&training](ServerRequest& rq, ServerResponse& rs) -> Status {
-    BDN_TRY(training.Delete(Param(rq, "project"), Param(rq, "job"), Param(rq, "checkpoint")));
+    BDN_TRY(training.Delete(TrainingParam(rq, "project"), TrainingParam(rq, "job"),
+                            TrainingParam(rq, "checkpoint")));
     return rs.Send(204, {}, "");
   });
   router.Add("GET", "/v1/loops/checkpoints",
@@ -181,7 +185,7 @@ void AddCheckpoints(net::Router& router, const StatePtr& state) {
                const auto run = rq.query_param("run_id");
                if (!run) return Error(Code::kInvalidArgument, "the query needs run_id");
                BDN_ASSIGN(const auto checkpoints, training.LoopsCheckpoints(*run));
-               return SendJson(rs, api::LoopsCheckpointsJson(checkpoints));
+               return SendTrainingJson(rs, api::LoopsCheckpointsJson(checkpoints));
              });
 }
 
@@ -217,7 +221,7 @@ Status SendPage(
     body.files.push_back({fmt::format("{}{}?ticket={}", base, kTrainingFilesPath, ticket),
                           file.name, 0, file.size, FormatRfc3339(file.modified)});
   }
-  return SendJson(rs, api::CheckpointFilesJson(body));
+  return SendTrainingJson(rs, api::CheckpointFilesJson(body));
 }
 
 void AddFileLists(net::Router& router, const StatePtr& state) {
@@ -225,15 +229,15 @@ void AddFileLists(net::Router& router, const StatePtr& state) {
              [state](ServerRequest& rq, ServerResponse& rs) -> Status {
                return SendPage(*state, rq, rs, [&](std::uint64_t offset, std::uint64_t count) {
                  return state->deps.training.Files(
-                     rq.context(), Param(rq, "project"), Param(rq, "job"),
+                     rq.context(), TrainingParam(rq, "project"), TrainingParam(rq, "job"),
                      rq.query_param("checkpoint_id").value_or(""), offset, count);
                });
              });
   router.Add("GET", "/v1/loops/checkpoints/{id}/files",
              [state](ServerRequest& rq, ServerResponse& rs) -> Status {
                return SendPage(*state, rq, rs, [&](std::uint64_t offset, std::uint64_t count) {
-                 return state->deps.training.FilesById(rq.context(), Param(rq, "id"), offset,
-                                                       count);
+                 return state->deps.training.FilesById(rq.context(), TrainingParam(rq, "id"),
+                                                       offset, count);
                });
              });
 }

@@ -46,11 +46,11 @@ KeyPtr Own(EVP_PKEY* key) {
   return {key, EVP_PKEY_free};
 }
 
-const unsigned char* Bytes(std::string_view text) {
+const unsigned char* KeyBytes(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
-unsigned char* Bytes(std::string& text) {
+unsigned char* KeyBytes(std::string& text) {
   return reinterpret_cast<unsigned char*>(text.data());
 }
 
@@ -61,7 +61,7 @@ Error Invalid(std::string message) {
 }
 
 BnPtr ToBn(std::string_view bytes) {
-  return BnPtr(BN_bin2bn(Bytes(bytes), static_cast<int>(bytes.size()), nullptr));
+  return BnPtr(BN_bin2bn(KeyBytes(bytes), static_cast<int>(bytes.size()), nullptr));
 }
 
 // A number of the key as big-endian bytes, padded on the left to `width`; 0: as long as it is.
@@ -70,7 +70,7 @@ std::string NumberOf(const EVP_PKEY* key, const char* name, std::size_t width) {
   BDN_CHECK(EVP_PKEY_get_bn_param(key, name, &raw) == 1);
   const BnPtr number(raw);
   std::string out(width == 0 ? static_cast<std::size_t>(BN_num_bytes(raw)) : width, '\0');
-  BDN_CHECK(BN_bn2binpad(raw, Bytes(out), static_cast<int>(out.size())) >= 0);
+  BDN_CHECK(BN_bn2binpad(raw, KeyBytes(out), static_cast<int>(out.size())) >= 0);
   return out;
 }
 
@@ -100,13 +100,13 @@ int NoPassphrase(char*, int, int, void*) {
 
 // r and s of a DER signature, each in 32 bytes.
 std::string RawFromDer(std::string_view der) {
-  const unsigned char* at = Bytes(der);
+  const unsigned char* at = KeyBytes(der);
   const EcdsaSignature parsed(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
   BDN_CHECK(parsed != nullptr);
   std::string out(2 * kP256Bytes, '\0');
   constexpr int kWidth = kP256Bytes;
-  BDN_CHECK(BN_bn2binpad(ECDSA_SIG_get0_r(parsed.get()), Bytes(out), kWidth) == kWidth);
-  BDN_CHECK(BN_bn2binpad(ECDSA_SIG_get0_s(parsed.get()), Bytes(out) + kP256Bytes, kWidth) ==
+  BDN_CHECK(BN_bn2binpad(ECDSA_SIG_get0_r(parsed.get()), KeyBytes(out), kWidth) == kWidth);
+  BDN_CHECK(BN_bn2binpad(ECDSA_SIG_get0_s(parsed.get()), KeyBytes(out) + kP256Bytes, kWidth) ==
             kWidth);
   return out;
 }
@@ -215,8 +215,8 @@ bool PublicKey::Verify(std::string_view message, std::string_view signature) con
   const MdContext context(EVP_MD_CTX_new());
   BDN_CHECK(context != nullptr);
   BDN_CHECK(EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()) == 1);
-  const bool good = EVP_DigestVerify(context.get(), Bytes(signature), signature.size(),
-                                     Bytes(message), message.size()) == 1;
+  const bool good = EVP_DigestVerify(context.get(), KeyBytes(signature), signature.size(),
+                                     KeyBytes(message), message.size()) == 1;
   ERR_clear_error();
   return good;
 }
@@ -256,10 +256,10 @@ std::string PrivateKey::Sign(std::string_view message) const {
   EVP_PKEY* const key = public_.key_.get();
   BDN_CHECK(EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key) == 1);
   std::size_t size = 0;
-  BDN_CHECK(EVP_DigestSign(context.get(), nullptr, &size, Bytes(message), message.size()) == 1);
+  BDN_CHECK(EVP_DigestSign(context.get(), nullptr, &size, KeyBytes(message), message.size()) == 1);
   std::string signature(size, '\0');
-  BDN_CHECK(
-      EVP_DigestSign(context.get(), Bytes(signature), &size, Bytes(message), message.size()) == 1);
+  BDN_CHECK(EVP_DigestSign(context.get(), KeyBytes(signature), &size, KeyBytes(message),
+                           message.size()) == 1);
   signature.resize(size);  // of DER the first answer is the most that it can be
   return algorithm() == SignatureAlgorithm::kEs256 ? RawFromDer(signature) : signature;
 }
@@ -277,7 +277,7 @@ std::string PrivateKey::SelfSignedCertificate(std::string_view common_name, Wall
   X509_NAME* name = X509_get_subject_name(certificate.get());
   constexpr std::size_t kCommonNameMax = 64;  // RFC 5280 appendix A, ub-common-name
   common_name = common_name.substr(0, kCommonNameMax);
-  BDN_CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, Bytes(common_name),
+  BDN_CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, KeyBytes(common_name),
                                        static_cast<int>(common_name.size()), -1, 0) == 1);
   BDN_CHECK(X509_set_issuer_name(certificate.get(), name) == 1);
   BDN_CHECK(X509_set_pubkey(certificate.get(), key) == 1);

@@ -17,7 +17,7 @@ namespace {
 using ::testing::HasSubstr;
 using Strings = std::vector<std::string>;
 
-constexpr const char* kNs = "training";
+constexpr const char* kTrainingNs = "training";
 constexpr const char* kJobPath = "/v1/training_projects/demo/jobs/j";
 
 class TrainingRoutesTest : public ::testing::Test, public testing::ControlWorld {
@@ -78,22 +78,22 @@ class TrainingRoutesTest : public ::testing::Test, public testing::ControlWorld 
     map.file_size = content.size();
     for (std::size_t at = 0; at < content.size(); at += chunk) {
       const std::string piece = content.substr(at, chunk);
-      map.chunks.push_back({Put(kNs, store::ObjectKind::kChunk, piece), at, piece.size()});
+      map.chunks.push_back({Put(kTrainingNs, store::ObjectKind::kChunk, piece), at, piece.size()});
     }
     model::ManifestEntry entry;
     entry.path = "sub/large";
     entry.size = content.size();
     entry.chunked = true;
-    entry.digest = Put(kNs, store::ObjectKind::kChunkmap, model::WriteChunkmap(map));
+    entry.digest = Put(kTrainingNs, store::ObjectKind::kChunkmap, model::WriteChunkmap(map));
     model::ManifestEntry empty;
     empty.path = "empty";
     model::Manifest manifest;
     manifest.entries = {empty, entry};
-    return Put(kNs, store::ObjectKind::kManifest, model::WriteManifest(manifest));
+    return Put(kTrainingNs, store::ObjectKind::kManifest, model::WriteManifest(manifest));
   }
 
   const Context wall{RealClock()};
-  TrainingStore training{*metadata, *objects, clock, {"default", kNs}};
+  TrainingStore training{*metadata, *objects, clock, {"default", kTrainingNs}};
   Wakeup mirror_changed;
   const HttpApiDeps deps{*plane,         *metadata, *objects, clock, std::string(32, 'g'),
                          mirror_changed, &training, "",       false};
@@ -117,7 +117,7 @@ TEST_F(TrainingRoutesTest, AnswersHaveTheDocumentedFields) {
              R"({"checkpoint_id":"weights/a","checkpoint_type":"lora","base_model":"b",)"
              R"("lora_adapter_config":{"r":8}})");
   Documented("GET " + list, list_path);
-  const auto manifest = PutVersion(kNs, "content");
+  const auto manifest = PutVersion(kTrainingNs, "content");
   const std::string one = list_path + "/weights%2Fa";
   EXPECT_EQ(Documented("POST " + list + "/{checkpoint}/complete", one + "/complete",
                        R"({"manifest":")" + manifest.ToString() + "\"}")
@@ -140,8 +140,8 @@ TEST_F(TrainingRoutesTest, AnswersHaveTheDocumentedFields) {
 
 TEST_F(TrainingRoutesTest, FilesArePagedAndTheirUrlsNeedNoKey) {
   MakeJob();
-  PushVersion("c-1", PutVersion(kNs, "one"));
-  PushVersion("c-2", PutVersion(kNs, "two"));
+  PushVersion("c-1", PutVersion(kTrainingNs, "one"));
+  PushVersion("c-2", PutVersion(kTrainingNs, "two"));
   const auto first = Files("?page_size=1");
   EXPECT_EQ(first.total_count, 2u);
   EXPECT_EQ(first.next_page_token, 1u);
@@ -210,7 +210,8 @@ TEST_F(TrainingRoutesTest, ADamagedObjectIsNeverServedAsGood) {
   const auto manifest = PutLarge(std::string(3000, 'x'), 1000);
   PushVersion("c", manifest);
   const std::string url = Files().files[1].url;
-  ASSERT_TRUE(objects->Delete(ctx, {"default", kNs}, crypto::Blake3Of(std::string(1000, 'x'))));
+  ASSERT_TRUE(
+      objects->Delete(ctx, {"default", kTrainingNs}, crypto::Blake3Of(std::string(1000, 'x'))));
   EXPECT_NE(Fetch(url).status, 200) << "the connection is cut before the end";
 }
 

@@ -20,9 +20,9 @@ constexpr char kGoogleProvider[] =
     "projects/123456789/locations/global/workloadIdentityPools/pool/providers/bdn";
 
 const crypto::PrivateKey& GoogleTestKey() {
-  static const crypto::PrivateKey kKey =
+  static const crypto::PrivateKey kMade =
       crypto::PrivateKey::Generate(crypto::SignatureAlgorithm::kRs256);
-  return kKey;
+  return kMade;
 }
 
 class GoogleTokensTest : public ::testing::Test {

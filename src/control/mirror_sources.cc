@@ -32,6 +32,11 @@ class SourceOfUnsetSecret final : public source::Source {
                                                const source::Pin& pin) override {
     return Say(inner_->List(ctx, pin));
   }
+  Result<source::RemoteFile> Describe(const Context& ctx,
+                                      const source::Pin& pin,
+                                      const source::RemoteFile& file) override {
+    return Say(inner_->Describe(ctx, pin, file));
+  }
   Status Read(const Context& ctx,
               const source::Pin& pin,
               const source::RemoteFile& file,

@@ -139,10 +139,11 @@ void ChainSource::FindCalls() {
 
 void ChainSource::ReadAssets(std::size_t first, std::size_t open, bool known) {
   AssetsCall call;
-  const auto arguments = Arguments(open);
+  const auto read = Arguments(open);
+  const std::vector<PyArgument> arguments = read.value_or(std::vector<PyArgument>());
   const std::string_view inside = Text(open, py_->tokens[open].match + 1);
   const PyArgument* cached = nullptr;
-  for (const PyArgument& argument : arguments.value_or(std::vector<PyArgument>())) {
+  for (const PyArgument& argument : arguments) {
     if (argument.name == "cached") cached = &argument;
     if (argument.name == "weights") call.reason = "the call has weights already";
   }
@@ -152,7 +153,7 @@ void ChainSource::ReadAssets(std::size_t first, std::size_t open, bool known) {
       std::string(dotted.substr(0, dot == std::string_view::npos ? 0 : dot + 1)) + "WeightsSource";
   if (cached == nullptr) {
     // Positional arguments, or a dictionary: only worth a word when models are given so.
-    if (arguments || !IsWordIn(inside, "ModelRepo")) return;
+    if (read || !IsWordIn(inside, "ModelRepo")) return;
     call.cached = first;
     call.reason = "the models are not given as cached=[…]";
     calls_.push_back(std::move(call));

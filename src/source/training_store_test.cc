@@ -190,7 +190,7 @@ TEST_F(TrainingStoreTest, AnExpiredUrlIsRenewedInTheMiddleOfAFile) {
   EXPECT_EQ(*ReadRange(f_.ctx, f_.source(), pin_, files_.at(2), {1000, 2000}),
             content.substr(1000, 1000));
   EXPECT_EQ(Pages(), pages + 1) << "only the page of the file is listed again";
-  const auto& last = f_.store.transport().requests().back();
+  const net::HttpRequest last = f_.store.transport().requests().back();
   EXPECT_EQ(last.headers.Get("If-Match"), "\"e3\"") << "the ETag of the first answer";
 }
 

@@ -1,8 +1,9 @@
 // Preloaded into a program (LD_PRELOAD): numbers its calls that change files, from 0, across all
 // threads, and ends the process as kill -9 would before the call with a given number.
 //
-// A row of large writes of one thread to one file is a call for each MiB: into how many pieces the
-// network cuts content differs from run to run. (What SQLite writes is small: each is a call.)
+// A row of writes of content, one thread to one file without a gap, is a call for each MiB: into
+// how many pieces the network cuts content differs from run to run. What SQLite writes is small:
+// each is a call.
 //
 //   BDN_KILL_COUNTER  file of kCallsMax + 8 bytes: a little-endian count of the calls so far, then
 //                     one letter a call: w(rite) s(ync) r(ename) l(ink) u(nlink) m(kdir) t(runcate)
@@ -58,17 +59,23 @@ void Step(char kind) {
 }
 
 constexpr std::size_t kSmallWriteBytes = 8 << 10;
-constexpr std::size_t kRowBytes = 1 << 20;
+constexpr std::size_t kContentBytes = 64 << 10;  // SQLite appends less in one transaction here
+constexpr std::size_t kCallBytes = 1 << 20;
 
-void Write(int fd, std::size_t size) {
+void Write(int fd, std::size_t size, off64_t at) {
   thread_local int row_fd = -1;
+  thread_local off64_t row_end = 0;
   thread_local std::size_t row_bytes = 0;
-  const bool begins = fd != row_fd || row_bytes >= kRowBytes;
-  if (size >= kSmallWriteBytes) {
-    row_fd = fd;
-    row_bytes = begins ? size : row_bytes + size;
-  }
-  if (begins || size < kSmallWriteBytes) Step('w');
+  thread_local std::size_t since_call = 0;
+  const bool continues = fd == row_fd && at == row_end;
+  row_fd = fd;
+  row_end = at + static_cast<off64_t>(size);
+  row_bytes = continues ? row_bytes + size : size;
+  const bool content = size >= kSmallWriteBytes || row_bytes > kContentBytes;
+  since_call = continues ? since_call + size : kCallBytes;
+  if (content && since_call < kCallBytes) return;
+  since_call = 0;
+  Step('w');
 }
 
 template <class F>
@@ -82,13 +89,13 @@ extern "C" {
 
 ssize_t pwrite(int fd, const void* from, size_t size, off_t at) {
   static auto* const real = Real<ssize_t(int, const void*, size_t, off_t)>("pwrite");
-  Write(fd, size);
+  Write(fd, size, at);
   return real(fd, from, size, at);
 }
 
 ssize_t pwrite64(int fd, const void* from, size_t size, off64_t at) {
   static auto* const real = Real<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
-  Write(fd, size);
+  Write(fd, size, at);
   return real(fd, from, size, at);
 }
 

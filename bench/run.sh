@@ -14,3 +14,5 @@ echo '| --- | --- | --- | --- |'
 for bench in mirror mount fill read; do
   python3 "$bench.py" "$build" "$work" | awk -F'\t' '{ print "| " $1 " | " $2 " | " $3 " | " $4 " |" }'
 done
+echo
+./blake3.sh "$build"

@@ -129,7 +129,14 @@ void AddNodeCommands(CLI::App& app, CommandLine& line) {
   AddJson(mount, line);
   AddClientOptions(mount, line);
   Example(mount, "  bdn mount bdn:team/base:latest /mnt/base\n  bdn mount --list\n");
-  mount->callback([&line] { line.run = [&line](App& a) { return Mount(a, line.mount); }; });
+  mount->callback([&line] {
+    const MountOptions& o = line.mount;
+    if (!o.list && o.what.empty()) throw CLI::RequiredError("what, or --list,");
+    if (o.what.starts_with("bdn:") && o.target.empty()) {
+      throw CLI::RequiredError("target: the directory at which the volume is to appear");
+    }
+    line.run = [&line](App& a) { return Mount(a, line.mount); };
+  });
 
   auto* unmount = app.add_subcommand("unmount", "Take a mount away");
   unmount->add_option("target", line.mount.target, "Directory")->required();
@@ -250,6 +257,10 @@ void AddDoctorCommand(CLI::App& app, CommandLine& line) {
 void AddKeyCommands(CLI::App& app, CommandLine& line) {
   auto* key = app.add_subcommand("key", "Make, list and revoke API keys");
   key->require_subcommand(1);
+  Example(key,
+          "  bdn key create ci         # prints the key, this once\n"
+          "  bdn key ls\n"
+          "  bdn key rm key_01hx\n");
   auto* create = key->add_subcommand("create", "Make a key; it is shown once");
   create->add_option("name", line.key.name, "Whose it is")->required();
   create->add_flag("--node", line.key.node, "For an agent: may read the secrets of a run");
@@ -260,16 +271,22 @@ void AddKeyCommands(CLI::App& app, CommandLine& line) {
   auto* list = key->add_subcommand("ls", "List keys without their secret half");
   AddJson(list, line);
   AddClientOptions(list, line);
+  Example(list, "  bdn key ls\n  bdn key ls --json | jq -r '.keys[].name'\n");
   list->callback([&line] { line.run = [](App& a) { return KeyLs(a); }; });
   auto* remove = key->add_subcommand("rm", "Revoke a key");
   remove->add_option("id", line.key.name, "Its id, from `bdn key ls`")->required();
   AddClientOptions(remove, line);
+  Example(remove, "  bdn key rm key_01hx\n");
   remove->callback([&line] { line.run = [&line](App& a) { return KeyRm(a, line.key.name); }; });
 }
 
 void AddOidcCommands(CLI::App& app, CommandLine& line) {
   auto* oidc = app.add_subcommand("oidc", "Look at the OIDC issuer and rotate its keys");
   oidc->require_subcommand(1);
+  Example(oidc,
+          "  bdn oidc show my-model    # subjects, and what to paste into AWS and GCP\n"
+          "  bdn oidc rotate\n"
+          "  bdn oidc export ./site\n");
   auto* show = oidc->add_subcommand("show", "Issuer, subjects, and what to paste into AWS and GCP");
   show->add_option("deployment", line.oidc_show.deployment,
                    "Deployment id or name, to see its subjects");
@@ -334,6 +351,10 @@ void AddMigrateCommand(CLI::App& app, CommandLine& line) {
 void AddStoreCommands(CLI::App& app, CommandLine& line) {
   auto* secret = app.add_subcommand("secret", "Set, list and remove secrets");
   secret->require_subcommand(1);
+  Example(secret,
+          "  bdn secret set hf_access_token < token.txt\n"
+          "  bdn secret ls\n"
+          "  bdn secret rm hf_access_token\n");
   auto* set = secret->add_subcommand("set", "Set a secret from standard input or a file");
   set->add_option("name", line.secret.name)->required();
   set->add_option("--file", line.secret.file, "File with the value; - is standard input")
@@ -359,6 +380,9 @@ void AddStoreCommands(CLI::App& app, CommandLine& line) {
 
   auto* volume = app.add_subcommand("volume", "Push and look at volumes");
   volume->require_subcommand(1);
+  Example(volume,
+          "  bdn volume push ./adapter bdn:team/adapter:v3\n"
+          "  bdn volume show bdn:team/adapter\n");
   auto* push = volume->add_subcommand("push", "Store a directory as a new version");
   push->add_option("dir", line.volume.dir)->required();
   push->add_option("ref", line.volume.ref, "bdn:namespace/volume[:tag]")->required();
@@ -409,6 +433,9 @@ void AddCheckpointCommands(CLI::App& app, CommandLine& line) {
   CheckpointOptions& o = line.checkpoint;
   auto* checkpoint = app.add_subcommand("checkpoint", "Push and look at training checkpoints");
   checkpoint->require_subcommand(1);
+  Example(checkpoint,
+          "  bdn checkpoint push out/checkpoint-500 --project demo --job run-7\n"
+          "  bdn checkpoint ls --project demo\n");
   auto* push = checkpoint->add_subcommand("push", "Store a checkpoint; only what is new is sent");
   push->add_option("dir", o.dir, "The checkpoint, or with --watch the directory of checkpoints")
       ->required();

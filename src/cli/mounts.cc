@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/app.h"
+#include "cli/node_call.h"
 
 namespace bdn::cli {
 namespace {
@@ -18,9 +19,6 @@ Result<std::vector<Wanted>> WhatToMount(const App& app,
                                         const Connection& connection,
                                         const MountOptions& options) {
   if (options.what.starts_with("bdn:")) {
-    if (options.target.empty()) {
-      return Error(Code::kInvalidArgument, "a volume needs a target directory");
-    }
     BDN_ASSIGN(const std::string body,
                connection.control->Call(app.ctx, "GET",
                                         "/v1/resolve?ref=" + net::PercentEncode(options.what)));
@@ -47,7 +45,7 @@ Result<std::vector<Wanted>> WhatToMount(const App& app,
 }
 
 ExitCode ListMounts(App& app, const Connection& connection) {
-  BDN_ASSIGN(const std::string body, connection.node->Call(app.ctx, "GET", "/v1/node/mounts"));
+  BDN_ASSIGN(const std::string body, CallNode(app.ctx, connection, "GET", "/v1/node/mounts"));
   if (app.json) {
     app.terminal.Out(body + "\n");
     return 0;
@@ -64,9 +62,6 @@ ExitCode ListMounts(App& app, const Connection& connection) {
 ExitCode Mount(App& app, const MountOptions& options) {
   BDN_ASSIGN(const Connection connection, Connect(app));
   if (options.list) return ListMounts(app, connection);
-  if (options.what.empty()) {
-    return Error(Code::kInvalidArgument, "say what to mount: a deployment or bdn:namespace/volume");
-  }
   BDN_ASSIGN(const auto wanted, WhatToMount(app, connection, options));
   std::vector<std::string> done;
   for (const auto& w : wanted) {
@@ -75,7 +70,7 @@ ExitCode Mount(App& app, const MountOptions& options) {
     request.ns = w.ns;
     request.manifest = w.manifest;
     request.target = w.target;
-    auto mounted = connection.node->Call(app.ctx, "POST", "/v1/node/mounts", api::ToJson(request));
+    auto mounted = CallNode(app.ctx, connection, "POST", "/v1/node/mounts", api::ToJson(request));
     if (!mounted) {
       // All of a deployment's mounts, or none.
       for (const auto& target : done) {
@@ -95,8 +90,8 @@ ExitCode Unmount(App& app, const MountOptions& options) {
   BDN_ASSIGN(const Connection connection, Connect(app));
   std::string target = AbsolutePath(options.target);
   while (target.size() > 1 && target.ends_with('/')) target.pop_back();
-  BDN_TRY(connection.node->Call(
-      app.ctx, "DELETE",
+  BDN_TRY(CallNode(
+      app.ctx, connection, "DELETE",
       "/v1/node/mounts?target=" + net::PercentEncode(target) + (options.lazy ? "&lazy=1" : "")));
   app.terminal.Out("unmounted " + target + "\n");
   return 0;

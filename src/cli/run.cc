@@ -11,6 +11,7 @@
 #include "cli/app.h"
 #include "cli/health.h"
 #include "cli/identity_file.h"
+#include "cli/node_call.h"
 #include "cli/signals.h"
 #include "mount/private_namespace.h"
 #include "os/process.h"
@@ -46,7 +47,7 @@ class Leases {
     for (const auto& mount : run.mounts) {
       const api::LeaseRequest request{mount.org, mount.ns, mount.manifest, ::getpid()};
       BDN_ASSIGN(const std::string body,
-                 connection_.node->Call(app_.ctx, "POST", "/v1/node/leases", api::ToJson(request)));
+                 CallNode(app_.ctx, connection_, "POST", "/v1/node/leases", api::ToJson(request)));
       BDN_ASSIGN(auto lease, api::LeaseFromJson(body));
       held_.push_back(std::move(lease));
     }
@@ -84,7 +85,7 @@ class Leases {
  private:
   Status Refresh(api::LeaseBody& lease) {
     BDN_ASSIGN(const std::string body,
-               connection_.node->Call(app_.ctx, "GET", "/v1/node/leases/" + lease.id));
+               CallNode(app_.ctx, connection_, "GET", "/v1/node/leases/" + lease.id));
     BDN_ASSIGN(lease, api::LeaseFromJson(body));
     return {};
   }

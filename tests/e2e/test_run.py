@@ -271,3 +271,39 @@ def test_the_lease_ends_with_the_server_also_when_bdn_run_is_killed(ready):
     assert json.loads(journal.read_text())["leases"]
     server.kill()
     wait_until(lambda: not json.loads(journal.read_text())["leases"], 20, "the lease's end")
+
+
+@pytest.fixture
+def agent(start, small_model, work, location):
+    """A control plane with the deployment "tiny", and an agent of its own that is not started."""
+    hub = start.hub({REPO: small_model})
+    control = start.node(hub.url, role="control", name="control")
+    control.push(write_config(
+        work / "model", [{"source": f"hf://{REPO}", "mount_location": str(location)}],
+        model_name="tiny"), "--wait")
+    key = json.loads((control.data / "client.json").read_text())["node_key"]
+    agent = start.stopped_node(
+        role="agent", name="agent", options=("--url", control.url, "--api-key", key))
+    agent.env["XDG_CONFIG_HOME"] = str(agent.work / "nothing")
+    agent.control = control
+    return agent
+
+
+@pytest.mark.parametrize("command", [["run", "tiny", "--", "true"], ["mount", "--list"],
+                                     ["mount", "tiny"], ["unmount", "/nowhere"]], ids=" ".join)
+def test_a_control_plane_without_an_agent_is_said(agent, command):
+    done = agent.control.bdn(*command)
+    assert done.code == 7, done
+    assert f"no agent serves {agent.control.url}" in done.err
+    assert "`bdn agent`" in done.err and "BDN_NODE_URL" in done.err and "BDN_DATA" in done.err
+
+
+def test_an_agent_that_is_gone_is_named(agent):
+    agent.start()
+    assert agent.bdn("run", "tiny", "--", "true").code == 0
+    agent.process.signal(signal.SIGKILL)
+    agent.process.wait()
+    done = agent.bdn("run", "tiny", "--", "true")
+    assert done.code == 11, done
+    assert agent.url in done.err and "`bdn agent`" in done.err
+    assert "bdn up" not in done.err and "--url" not in done.err

@@ -79,12 +79,24 @@ Result<source::DoctorReport> LookFromHere(const App& app,
   } else if (uri.scheme == model::Scheme::kHf && !app.env.hf_token.empty()) {
     credentials.secret = app.env.hf_token;
   }
-  BDN_ASSIGN(const auto transport,
-             MakeSourceTransport(options.allow_private, app.env, app.env.hf_endpoint));
+  // The training store is the control plane's own where no other is named.
+  const bool own_store = uri.scheme == model::Scheme::kBt && app.env.bt_endpoint.empty();
+  std::unique_ptr<net::Transport> transport;
+  ClientFile client;
+  if (own_store) {
+    BDN_ASSIGN(client, FindClient(app.env, app.client));
+    transport = MakeClientTransport(app.env.ca_file);
+  } else {
+    BDN_ASSIGN(transport, MakeSourceTransport(options.allow_private, app.env, app.env.hf_endpoint));
+  }
   source::RecordingTransport recorder(*transport);
   source::RateLimiters limiters;
   source::SourceEnvironment environment = MakeSourceEnvironment(app.env, recorder, limiters);
   environment.retry.backoff.attempts_max = 2;
+  if (own_store) {
+    environment.bt_endpoint = client.url;
+    if (!credentials.secret) credentials.secret = client.api_key;
+  }
   source::DoctorReport report = source::Diagnose(app.ctx, uri, credentials, environment, recorder);
   BDN_TRY(app.ctx.Check());
   return report;

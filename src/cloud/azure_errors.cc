@@ -48,11 +48,13 @@ constexpr std::array<AzureErrorRow, 26> kAzureErrorRows = {{
      "the account wants credentials, and got none that it can read"},
     {"PublicAccessNotPermitted", Code::kUnauthenticated,
      "the account forbids access without credentials: check that the SAS token is complete"},
-    {"ContainerNotFound", Code::kNotFound, "check the container's name"},
+    {"ContainerNotFound", Code::kNotFound,
+     "there is no such container: check the container's name"},
     {"ContainerBeingDeleted", Code::kNotFound, "the container is being deleted"},
     {"ContainerDisabled", Code::kPermissionDenied, "the container is disabled"},
     {"ResourceNotFound", Code::kNotFound,
-     "check the names, or allow the credentials to see the container"},
+     "it is not there, or not for these credentials: check the names, or allow the credentials to "
+     "see the container"},
     {"BlobNotFound", Code::kNotFound, "the blob does not exist"},
     {"ConditionNotMet", Code::kFailedPrecondition, "the blob was overwritten"},
     {"InvalidRange", Code::kFailedPrecondition, "the blob has another size than was listed"},
@@ -82,7 +84,8 @@ std::string_view FixOfRefusal(const AzureSite& site, const AzureErrorBody& body)
                  "and container, and not revoked";
   }
   if (site.secret.identity) return "the token is not accepted: check azure_tenant_id";
-  return time ? "set this machine's clock" : "check azure_account_key: it may have been rotated";
+  return time ? "the times differ: set this machine's clock"
+              : "the key is not accepted: check azure_account_key: it may have been rotated";
 }
 
 AzureErrorRow AzureDeniedRow(AzureStep step, const AzureSite& site, const AzureErrorBody& body) {
@@ -140,11 +143,17 @@ Error AzureClient::ErrorOf(const Call& call,
   if (!said.empty() && body.code != "AuthenticationFailed") {
     text += " (" + Printable(said, kAzureTextBytesMax) + ")";
   }
-  text += fmt::format(": {}", row.fix);
+  // "What is wrong: what to do" about credentials and names: the second half is the hint.
+  const bool split = row.code == Code::kUnauthenticated || row.code == Code::kNotFound;
+  const auto colon = split ? row.fix.find(": ") : std::string_view::npos;
+  text += fmt::format(": {}", row.fix.substr(0, colon));
   if (const auto id = head.headers.Get("x-ms-request-id")) {
     text += fmt::format(" [request {}]", Printable(*id, 60));
   }
   Error error(row.code, std::move(text));
+  if (colon != std::string_view::npos) {
+    error = std::move(error).WithHint(std::string(row.fix.substr(colon + 2)));
+  }
   const auto wait = head.headers.Get("Retry-After");
   if (wait && row.code == Code::kRateLimited) {
     if (const auto time = net::ParseRetryAfter(*wait, now)) {

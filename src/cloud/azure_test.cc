@@ -214,8 +214,9 @@ TEST_F(AzureClientTest, ErrorsNameThePlaceAndTheFix) {
        "lacks the right to list"},
       {kSas, 403, "AuthorizationResourceTypeMismatch", Code::kPermissionDenied, "srt=co"},
       {kSas, 403, "AuthenticationFailed", Code::kUnauthenticated, "SAS token is not valid"},
-      {kKey64.c_str(), 403, "AuthenticationFailed", Code::kUnauthenticated, "rotated"},
-      {kSas, 404, "ContainerNotFound", Code::kNotFound, "container's name"},
+      {kKey64.c_str(), 403, "AuthenticationFailed", Code::kUnauthenticated,
+       "| check azure_account_key: it may have been rotated"},
+      {kSas, 404, "ContainerNotFound", Code::kNotFound, "| check the container's name"},
       {kSas, 403, "AccountIsDisabled", Code::kPermissionDenied, "is disabled"},
       {kSas, 409, "PublicAccessNotPermitted", Code::kUnauthenticated, "without credentials"},
       {kKey64.c_str(), 403, "KeyBasedAuthenticationNotPermitted", Code::kPermissionDenied,
@@ -229,7 +230,8 @@ TEST_F(AzureClientTest, ErrorsNameThePlaceAndTheFix) {
   for (const auto& row : rows) {
     const Error error = Refusal(row.secret, row.status, row.name);
     EXPECT_EQ(error.code(), row.code) << row.name;
-    EXPECT_NE(error.message().find(row.part), std::string::npos) << error.message();
+    const std::string said = error.message() + " | " + error.hint();
+    EXPECT_NE(said.find(row.part), std::string::npos) << said;
     EXPECT_TRUE(
         error.message().starts_with("the listing of the container models of the account "
                                     "acme: acme.blob.core.windows.net answered HTTP "))

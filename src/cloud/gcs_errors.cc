@@ -13,6 +13,7 @@ constexpr std::size_t kGcsTextBytesMax = 300;
 struct GcsMeaning {
   Code code;
   std::string_view fix;
+  std::string_view hint = {};
 };
 
 bool GcsContains(std::string_view text, std::string_view part) {
@@ -69,7 +70,7 @@ GcsMeaning GcsMeaningOf(GcsStep step, int status, const GcsErrorBody& body) {
       return GcsMeaningOf403(step, body);
     case 404:
       if (step == GcsStep::kList) {
-        return {Code::kNotFound, "there is no such bucket: check its name"};
+        return {Code::kNotFound, "there is no such bucket", "check the bucket's name"};
       }
       return {Code::kNotFound, "there is no such object, or not in this generation any more"};
     case 408:
@@ -111,7 +112,7 @@ Error GcsClient::ErrorOf(GcsStep step,
     text += " (" + said + ")";
   }
   text += fmt::format(": {}", meaning.fix);
-  Error error(meaning.code, std::move(text));
+  Error error = Error(meaning.code, std::move(text)).WithHint(std::string(meaning.hint));
   const auto wait = head.headers.Get("Retry-After");
   if (wait && (meaning.code == Code::kRateLimited || head.status == 503)) {
     if (const auto time = net::ParseRetryAfter(*wait, now)) {

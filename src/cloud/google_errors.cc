@@ -52,7 +52,7 @@ GoogleMeaning GoogleKeyMeaning(const GoogleSaid& said, bool* skewed) {
     if (GoogleContains(said.text, "reasonable timeframe") ||
         GoogleContains(said.text, "short-lived token")) {
       *skewed = true;
-      return {Code::kUnauthenticated, "this machine's clock is wrong: set it"};
+      return {Code::kUnauthenticated, "this machine's clock is wrong: set it (NTP)"};
     }
     if (GoogleContains(said.text, "Signature")) {
       return {Code::kUnauthenticated,
@@ -176,7 +176,10 @@ Error GoogleAuthError(GoogleStep step,
     while (shown.ends_with('.')) shown.pop_back();
     text += " (" + shown + ")";
   }
-  Error error(meaning.code, text + ": " + meaning.fix);
+  // "What is wrong: what to do" about a credential: the second half is the hint.
+  const auto colon = meaning.code == Code::kUnauthenticated ? meaning.fix.find(": ") : text.npos;
+  Error error(meaning.code, text + ": " + meaning.fix.substr(0, colon));
+  if (colon != text.npos) error = std::move(error).WithHint(meaning.fix.substr(colon + 2));
   const auto wait = answer.headers.Get("Retry-After");
   if (wait && (answer.status == 429 || answer.status == 503)) {
     if (const auto time = net::ParseRetryAfter(*wait, now)) {

@@ -65,6 +65,18 @@ std::string_view MeantBy(std::string_view name) {
   return {};
 }
 
+// Is `name` likely meant for `key`, which is missing? "aws_acces_key_id" and "aws_secret" are.
+bool MayMean(std::string_view name, std::string_view key) {
+  if (const auto meant = MeantBy(name); !meant.empty()) return meant == key;
+  std::string lower(name);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  const auto has = [&](std::string_view part) { return lower.find(part) != std::string::npos; };
+  if (!has("acces") && !has("aws")) return false;
+  return key == kKeySecret ? has("secret") : key == kKeyId && has("key") && !has("secret");
+}
+
 // What is wrong with one of the two keys that must be there, as a sentence; empty when it is right.
 std::string WrongWith(const boost::json::object& object, std::string_view key) {
   const auto it = object.find(key);
@@ -73,7 +85,9 @@ std::string WrongWith(const boost::json::object& object, std::string_view key) {
     return TrimField(it->value().get_string()).empty() ? fmt::format("{} is empty. ", key) : "";
   }
   for (const auto& member : object) {
-    if (MeantBy(member.key()) != key) continue;
+    const bool known =
+        std::find(kKnownKeys.begin(), kKnownKeys.end(), member.key()) != kKnownKeys.end();
+    if (known || !MayMean(member.key(), key)) continue;
     return fmt::format("The key '{}' must be named {}. ",
                        Printable(member.key(), kS3KeyNameBytesShownMax), key);
   }

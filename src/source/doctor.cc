@@ -59,9 +59,27 @@ std::string RightFor(const model::SourceUri& uri, bool list) {
     case model::Scheme::kHttps:
       return "what the server asks for: a token or headers, in a secret";
     case model::Scheme::kBt:
-      break;
+      return "an API key of the control plane";
   }
   return "";
+}
+
+// What to do to have that right.
+std::string Grant(const model::SourceUri& uri, bool list) {
+  switch (uri.scheme) {
+    case model::Scheme::kR2:
+    case model::Scheme::kHf:
+    case model::Scheme::kBt:
+      return "use " + RightFor(uri, list);
+    case model::Scheme::kHttps:
+      return "give " + RightFor(uri, list);
+    case model::Scheme::kS3:
+    case model::Scheme::kCw:
+    case model::Scheme::kGs:
+    case model::Scheme::kAzure:
+      break;
+  }
+  return "allow " + RightFor(uri, list);
 }
 
 class Doctor {
@@ -110,6 +128,15 @@ class Doctor {
   void Fail(std::string_view name, const Error& error, std::string fix) {
     if (!error.hint().empty()) fix = fix.empty() ? error.hint() : fix + ". " + error.hint();
     Set(name, StepState::kFailed, error.message(), std::move(fix));
+  }
+  // For errors that say themselves what to do; `otherwise` is for those that do not.
+  void FailByHint(std::string_view name, const Error& error, std::string otherwise) {
+    Fail(name, error, error.hint().empty() ? std::move(otherwise) : "");
+  }
+  // Refused credentials lack no right: what must change is the credentials.
+  std::string OtherCredentials(bool list) const {
+    return credentials_.secret ? "store credentials in the secret that are accepted"
+                               : Grant(uri_, list);
   }
   void SkipRest(const std::string& why) {
     for (DoctorStep& step : report_.steps) {
@@ -161,8 +188,8 @@ bool Doctor::LookAtTheWay(const Error* error) {
     const Error& why = *last->error;
     const std::string& text = why.message();
     if (Has(text, "refused to connect to")) {
-      Fail("address", why,
-           "an operator who wants this allows it: --allow-private or BDN_ALLOW_PRIVATE");
+      FailByHint("address", why,
+                 "an operator who wants this allows it: --allow-private or BDN_ALLOW_PRIVATE");
     } else if (Has(text, "resolve host") || Has(text, "resolve proxy")) {
       Fail("address", why, "check the spelling, and this machine's DNS");
     } else if (Has(text, "certificate") || Has(text, "SSL") || Has(text, "TLS")) {
@@ -206,16 +233,16 @@ bool Doctor::LookAtSource() {
   if (!files) {
     switch (error->code()) {
       case Code::kUnauthenticated:
-        Fail("accepted", *error, RightFor(uri_, true));
+        FailByHint("accepted", *error, OtherCredentials(true));
         return false;
       case Code::kPermissionDenied:
         Ok("accepted", "known, but without the right to list");
-        Fail("list", *error, "allow " + RightFor(uri_, true));
+        Fail("list", *error, Grant(uri_, true));
         return false;
       case Code::kNotFound:
         // A Hub without a token says the same of what is private and of what is not there.
         Ok("accepted", credentials_.secret ? "not refused" : "none needed so far");
-        Fail("list", *error, "");
+        FailByHint("list", *error, "check the name");
         return false;
       default:
         Fail("accepted", *error, "");
@@ -267,8 +294,9 @@ void Doctor::ReadOne() {
   if (!status) {
     const Error& error = status.error();
     std::string fix;
-    if (error.code() == Code::kPermissionDenied || error.code() == Code::kUnauthenticated) {
-      fix = "allow " + RightFor(uri_, false);
+    if (error.code() == Code::kPermissionDenied) fix = Grant(uri_, false);
+    if (error.code() == Code::kUnauthenticated && error.hint().empty()) {
+      fix = OtherCredentials(false);
     }
     const RecordedExchange* last = exchanges.size() > first ? &exchanges.back() : nullptr;
     if (last != nullptr && last->status == 0 && last->host != home) {

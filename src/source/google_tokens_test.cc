@@ -120,7 +120,7 @@ TEST_F(GoogleTokensTest, StaleForEverIsReportedAfterTwo) {
   const auto token = roles_->Get(ctx_);
   ASSERT_FALSE(token);
   EXPECT_EQ(token.error().code(), Code::kUnauthenticated);
-  EXPECT_NE(token.error().message().find("check this machine's clock"), std::string::npos);
+  EXPECT_NE(token.error().hint().find("check this machine's clock"), std::string::npos);
   EXPECT_EQ(identity_.minted(), 2);
 }
 
@@ -148,7 +148,8 @@ TEST_F(GoogleTokensTest, ErrorsOfTheExchangeSayWhatToDoAndAreNotTriedAgain) {
     const auto token = roles_->Get(ctx_);
     ASSERT_FALSE(token) << c.code;
     EXPECT_EQ(token.error().code(), c.expected) << token.error().message();
-    EXPECT_NE(token.error().message().find(c.part), std::string::npos) << token.error().message();
+    const std::string said = token.error().message() + " | " + token.error().hint();
+    EXPECT_NE(said.find(c.part), std::string::npos) << said;
     EXPECT_EQ(token.error().message().find("jwt-"), std::string::npos);
     const bool audience = c.text.find("audience in ID Token") != std::string::npos;
     EXPECT_EQ(Asked(kSts), before + (audience ? 2 : 1)) << c.text;
@@ -263,14 +264,15 @@ TEST_F(GoogleTokensTest, ErrorsOfKeysSayWhatToDo) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"Invalid JWT Signature.", "the key was deleted"},
       {"Invalid grant: account not found", "was deleted or disabled"},
-      {"", "create another"}};
+      {"", "| create another"}};
   for (const auto& [text, part] : cases) {
     Inject(kOauth, 100, {400, {}, MemoryGoogle::OAuthError("invalid_grant", text)});
     const auto before = Asked(kOauth);
     const auto token = keys_->Get(ctx_);
     ASSERT_FALSE(token);
     EXPECT_EQ(token.error().code(), Code::kUnauthenticated);
-    EXPECT_NE(token.error().message().find(part), std::string::npos) << token.error().message();
+    const std::string said = token.error().message() + " | " + token.error().hint();
+    EXPECT_NE(said.find(part), std::string::npos) << said;
     EXPECT_EQ(Asked(kOauth), before + 1);
   }
 }

@@ -12,13 +12,14 @@
 #include "cloud/hugging_face_hub.h"
 #include "cloud/s3.h"
 #include "codec/json.h"
+#include "source/https.h"
 
 namespace bdn::source {
 namespace {
 
 constexpr std::size_t kCheckedSecretBytesMax = 64 * 1024;
 
-enum class SecretLook : std::uint8_t { kOther, kS3, kGoogle, kAzure };
+enum class SecretLook : std::uint8_t { kOther, kS3, kGoogle, kAzure, kHttps };
 
 std::string_view WithoutBlanks(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r\n";
@@ -40,11 +41,26 @@ bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> all)
   return std::find(all.begin(), all.end(), text) != all.end();
 }
 
+bool HasPart(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+// "aws" as a word of its own: aws_key, MY_AWS_KEY and awsKey, but not laws or draws.
+bool NamesAws(std::string_view name) {
+  const auto is_letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
+  for (std::size_t at = 0; at + 3 <= name.size(); ++at) {
+    const std::string_view word = name.substr(at, 3);
+    if (word == "Aws" || (IsOneOf(word, {"aws", "AWS"}) && (at == 0 || !is_letter(name[at - 1])))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // By one name that nothing else has: a model's own JSON must not be taken for a provider's.
 SecretLook LookOfName(std::string_view name) {
   const std::string letters = LowerLetters(name);
-  if (IsOneOf(letters, {"awsaccesskeyid", "awssecretaccesskey", "accesskeyid", "secretaccesskey",
-                        "awssessiontoken", "rjurisdiction"})) {
+  if (NamesAws(name) || IsOneOf(letters, {"accesskeyid", "secretaccesskey", "rjurisdiction"})) {
     return SecretLook::kS3;
   }
   if (letters.starts_with("azure") ||
@@ -56,15 +72,47 @@ SecretLook LookOfName(std::string_view name) {
   return SecretLook::kOther;
 }
 
+// By names that only together are a provider's.
+SecretLook LookOfNames(const boost::json::object& object) {
+  bool access_key = false;
+  bool secret_key = false;
+  bool tenant = false;
+  bool client = false;
+  bool private_key = false;
+  bool google_file = false;
+  for (const auto& member : object) {
+    const std::string letters = LowerLetters(member.key());
+    const bool secret = HasPart(letters, "secret");
+    // One 's' as well: "acces" is a common slip.
+    access_key = access_key || (!secret && HasPart(letters, "acces") && HasPart(letters, "key"));
+    secret_key = secret_key || (secret && (HasPart(letters, "key") || HasPart(letters, "acces")));
+    tenant = tenant || letters == "tenantid";
+    client = client || letters == "clientid";
+    private_key = private_key || letters == "privatekey";
+    google_file = google_file || IsOneOf(letters, {"projectid", "tokenuri", "authuri"});
+  }
+  if (access_key && secret_key) return SecretLook::kS3;
+  if (tenant && client) return SecretLook::kAzure;
+  if (private_key && google_file) return SecretLook::kGoogle;
+  // {"header": {…}} alone: one letter short of what https:// sources take.
+  if (object.size() == 1 && object.begin()->value().is_object() &&
+      LowerLetters(object.begin()->key()).starts_with("header") &&
+      object.begin()->key() != "headers") {
+    return SecretLook::kHttps;
+  }
+  return SecretLook::kOther;
+}
+
 SecretLook LookOfJson(const boost::json::object& object) {
   const auto* type = object.if_contains("type");
-  if (type != nullptr && type->is_string() && type->get_string() == "service_account") {
+  if (type != nullptr && type->is_string() &&
+      IsOneOf(type->get_string(), {"service_account", "authorized_user", "external_account"})) {
     return SecretLook::kGoogle;
   }
   for (const auto& member : object) {
     if (const SecretLook look = LookOfName(member.key()); look != SecretLook::kOther) return look;
   }
-  return SecretLook::kOther;
+  return LookOfNames(object);
 }
 
 bool LooksLikeAzureText(std::string_view text) {
@@ -84,6 +132,7 @@ Status CheckAs(SecretLook look, std::string_view text, std::vector<std::string>&
       notes.push_back("the SAS token ends at " + FormatRfc3339(*ends));
     }
   }
+  if (look == SecretLook::kHttps) BDN_TRY(ParseHttpsSecret(text));
   return {};
 }
 

@@ -56,6 +56,34 @@ TEST(CheckSecret, SaysAtOnceThatANameIsWrong) {
   EXPECT_TRUE(NotesOf("a", "{\"aws_access_key_id\": \"AK\",}").starts_with("error: the value has"));
 }
 
+TEST(CheckSecret, SaysForEverySpellingWhatTheNamesMustBe) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"aws_access_key": "AK", "aws_secret_key": "hush"})",
+       "'aws_access_key' must be named aws_access_key_id"},
+      {R"({"access_key": "AK", "secret_key": "hush"})",
+       "'secret_key' must be named aws_secret_access_key"},
+      {R"({"aws_key": "AK", "aws_secret": "hush"})",
+       "'aws_secret' must be named aws_secret_access_key"},
+      {R"({"aws_acces_key_id": "AK", "aws_secret_acces_key": "hush"})",
+       "'aws_acces_key_id' must be named aws_access_key_id"},
+      {R"({"myAwsKey": "AK", "secret": "hush"})", "aws_secret_access_key is missing"},
+      {R"({"acces_key": "AK", "secret_acces_key": "hush"})", "are required in S3 credentials"},
+      {R"({"tenant_id": "t", "client_id": "c", "client_secret": "hush"})",
+       "azure_tenant_id and azure_client_id"},
+      {R"({"type": "authorized_user", "refresh_token": "hush"})", "a person's login by gcloud"},
+      {R"({"type": "external_account", "audience": "hush"})", "set auth_method: GCP_OIDC"},
+      {R"({"private_key": "hush", "token_uri": "https://oauth2.googleapis.com/token"})",
+       "The GCS secret has no \"type\""},
+      {R"({"header": {"X-Api-Key": "hush"}})", "has no object 'headers'"},
+  };
+  for (const auto& [value, part] : cases) {
+    const std::string notes = NotesOf("mine", value);
+    EXPECT_TRUE(notes.starts_with("error: ")) << value << " → " << notes;
+    EXPECT_NE(notes.find(part), std::string::npos) << notes;
+    EXPECT_EQ(notes.find("hush"), std::string::npos) << notes;
+  }
+}
+
 TEST(CheckSecret, TakesWhatIsRight) {
   EXPECT_EQ(NotesOf("s3", R"({"aws_access_key_id": "AK", "aws_secret_access_key": "SK"})"), "");
   EXPECT_NE(NotesOf("s3", R"({"aws_access_key_id": "AK", "aws_secret_access_key": "SK", "x": 1})")
@@ -68,6 +96,14 @@ TEST(CheckSecret, TakesWhatIsRight) {
 TEST(CheckSecret, DoesNotMeddleWithAModelsOwnSecrets) {
   EXPECT_EQ(NotesOf("mine", R"({"token": "a", "access": {"key": 1}})"), "");
   EXPECT_EQ(NotesOf("mine", R"(["a"])"), "");
+  for (const char* own :
+       {R"({"laws": "a", "raw_schema": "b", "draws_key": "c"})",
+        R"({"client_id": "a", "client_secret": "b"})", R"({"secret_key": "a"})",
+        R"({"access_token": "a", "refresh_token": "b"})", R"({"private_key": "a"})",
+        R"({"type": "user", "tenant_id": "a"})", R"({"header": "a"})",
+        R"({"header": {"alg": "RS256"}, "payload": {}})", R"({"headers": {"X-Api-Key": "a"}})"}) {
+    EXPECT_EQ(NotesOf("mine", own), "") << own;
+  }
   EXPECT_NE(NotesOf("mine", "{mustache}").find("stored as it is"), std::string::npos);
 }
 

@@ -524,7 +524,7 @@ void AddServeCommand(CLI::App& app,
                       "the data directory)");
     serve->add_option("--oidc-issuer", o.oidc_issuer,
                       "Public https URL under which AWS and GCP fetch our keys (or "
-                      "BDN_OIDC_ISSUER); see `bdn oidc show`");
+                      "BDN_OIDC_ISSUER); see docs/oidc.md");
     serve->add_option("--oidc-audience", o.oidc_audience,
                       "Audience of its tokens (or BDN_OIDC_AUDIENCE; default: the issuer's name)");
     serve->add_option("--oidc-algorithm", o.oidc_algorithm, "Of its new keys")

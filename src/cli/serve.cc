@@ -143,7 +143,8 @@ Status StartControl(const App& app, const ServeOptions& o, ControlRole& role) {
                                           .bt_key = app.env.bt_api_key,
                                           .random = &RandomUnit};
   const control::ControlOptions names{.own_training_store = app.env.bt_endpoint.empty(),
-                                      .queued = [&role] { role.worker->Wake(); }};
+                                      .queued = [&role] { role.worker->Wake(); },
+                                      .oidc_issuer = role.oidc != nullptr};
   role.training =
       std::make_unique<control::TrainingStore>(*role.metadata, *role.objects, app.ctx.clock(),
                                                store::Scope{names.org, names.training_namespace});

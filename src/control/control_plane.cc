@@ -9,6 +9,7 @@
 #include "model/manifest.h"
 #include "model/volume_ref.h"
 #include "source/secret_check.h"
+#include "source/source_factory.h"
 #include "store/ids.h"
 
 namespace bdn::control {
@@ -161,6 +162,13 @@ std::vector<std::string> ControlPlane::PushWarnings(const model::ConfigReport& r
   for (const auto& finding : report.warnings) warnings.push_back(DescribeFinding(finding));
   std::set<std::string> missing;
   for (const auto& weights : report.config->weights) {
+    const bool oidc = weights.auth.method == model::AuthMethod::kAwsOidc ||
+                      weights.auth.method == model::AuthMethod::kGcpOidc;
+    if (oidc && !options_.oidc_issuer) {
+      const Error problem = source::NoIssuer();
+      warnings.push_back(fmt::format("{} will not be mirrored: {}. {}", weights.source,
+                                     problem.message(), problem.hint()));
+    }
     const std::string& name = weights.auth.auth_secret_name;
     if (name.empty()) continue;
     const auto secret = vault_.Get(options_.org, name);

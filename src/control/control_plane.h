@@ -31,6 +31,9 @@ struct ControlOptions {
   // Called after a push has queued mirrors: this process may run them, and need not wait until it
   // looks again. From any thread; may be empty.
   std::function<void()> queued = {};
+  // Whether there is an OIDC issuer, without which AWS_OIDC and GCP_OIDC sources cannot be
+  // mirrored.
+  bool oidc_issuer = false;
   // Teams are not told apart; what stands for one in identities.
   std::string team = "default";
 };

@@ -12,6 +12,7 @@ namespace bdn::control {
 namespace {
 
 using store::MirrorState;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -56,6 +57,27 @@ TEST_F(ControlPlaneTest, APushQueuesOneMirrorAMountAndWarnsOfSecretsThatAreNotSe
   EXPECT_TRUE(Push("weights:\n  - source: hf://a/b\n    mount_location: /m\n"
                    "    auth_secret_name: hf_token\n")
                   .warnings.empty());
+}
+
+TEST_F(ControlPlaneTest, APushWarnsOfOidcWithoutAnIssuer) {
+  const std::string config =
+      "weights:\n  - source: s3://bucket/m\n    mount_location: /m\n    auth:\n"
+      "      auth_method: AWS_OIDC\n"
+      "      aws_oidc_role_arn: arn:aws:iam::123456789012:role/reader\n"
+      "      aws_oidc_region: us-east-1\n"
+      "  - source: gs://bucket/m\n    mount_location: /g\n    auth:\n"
+      "      auth_method: GCP_OIDC\n"
+      "      gcp_oidc_service_account: reader@project.iam.gserviceaccount.com\n"
+      "      gcp_oidc_workload_id_provider: "
+      "projects/1/locations/global/workloadIdentityPools/p/providers/p\n";
+  const auto warned = Push(config).warnings;
+  EXPECT_THAT(warned, ElementsAre(AllOf(HasSubstr("s3://bucket/m will not be mirrored"),
+                                        HasSubstr("--oidc-issuer")),
+                                  HasSubstr("gs://bucket/m will not be mirrored")));
+  ControlPlane with_issuer(*metadata, *objects, *vault, clock, {.oidc_issuer = true});
+  const auto pushed = with_issuer.Push(config, "");
+  ASSERT_TRUE(pushed) << pushed.error().message();
+  EXPECT_TRUE(pushed->warnings.empty());
 }
 
 TEST_F(ControlPlaneTest, TwoPushesOfOneSourceShareItsMirror) {

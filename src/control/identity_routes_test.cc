@@ -15,6 +15,7 @@ namespace bdn::control {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Strings = std::vector<std::string>;
 
 // The routes of a control plane whose issuer has a path, or that has none.
@@ -171,6 +172,8 @@ TEST(IdentityRoutes, WithoutAnIssuerEveryRouteSaysWhatToDo) {
     const auto answer = api.Send(path.ends_with("token") ? api.node_key : api.key, method, path);
     EXPECT_EQ(answer.status, 412) << path;
     EXPECT_THAT(answer.body, HasSubstr("--oidc-issuer")) << path;
+    EXPECT_THAT(answer.body, HasSubstr("docs/oidc.md")) << path;
+    EXPECT_THAT(answer.body, Not(HasSubstr("oidc show"))) << "that is where people come from";
   }
 }
 

@@ -51,7 +51,9 @@ Result<std::unique_ptr<Source>> MakeBucket(const model::SourceUri& uri,
 Error NoIssuer() {
   return Error(Code::kFailedPrecondition,
                "AWS_OIDC and GCP_OIDC need an OIDC issuer, and none is set up")
-      .WithHint("Start the control plane with --oidc-issuer https://…; `bdn oidc show` says more");
+      .WithHint(
+          "start the control plane with --oidc-issuer https://… or BDN_OIDC_ISSUER, the public "
+          "address at which AWS and Google find its keys; docs/oidc.md says what they need");
 }
 
 Result<std::unique_ptr<Source>> MakeSource(const model::SourceUri& uri,

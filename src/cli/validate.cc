@@ -122,6 +122,10 @@ std::string SecretText(const Terminal& terminal,
   switch (explained.secret) {
     case SecretState::kNone:
       if (!text.empty()) return text;
+      if (weights.uri.scheme == model::Scheme::kBt) {
+        return "none: the control plane's training store is read with its API key; one elsewhere, "
+               "with BDN_BT_API_KEY";
+      }
       return NeedsCredentials(weights.uri.scheme)
                  ? fmt::format("none, and {}:// needs credentials: the mirror will fail",
                                model::SchemeName(weights.uri.scheme))

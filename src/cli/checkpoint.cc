@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
@@ -47,6 +49,25 @@ Adapter ReadAdapter(const os::Fs& dir) {
   return adapter;
 }
 
+// What is there, if it may become a checkpoint at all: looked at before anything is made on the
+// control plane, which would keep it.
+Result<mirror::TreeSnapshot> LookAt(const os::Fs& tree,
+                                    const std::string& dir,
+                                    const std::string& marker) {
+  BDN_ASSIGN(auto found, mirror::TakeSnapshot(tree, ""));
+  if (!marker.empty() && !found.Has(marker)) {
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("{} is not complete: it has no {}", dir, marker));
+  }
+  const bool files = std::any_of(found.entries.begin(), found.entries.end(), [](const auto& entry) {
+    return entry.type == os::FileType::kFile;
+  });
+  if (files) return found;
+  return Error(Code::kInvalidArgument,
+               "a checkpoint needs at least one file, and " + dir + " has none")
+      .WithHint("name the directory that the training writes the checkpoint to");
+}
+
 // The lists of the control plane, for the rules that resolve bt:// references.
 class ControlCatalogue final : public source::CheckpointCatalogue {
  public:
@@ -89,12 +110,17 @@ Result<model::SourceUri> ParseRef(const std::string& text) {
       .WithHint("name it as bt://project@job/checkpoint; `bdn checkpoint ls` shows them");
 }
 
+// As a deployment's config names it.
+std::string SourceOf(const std::string& project, const api::CheckpointBody& c) {
+  return fmt::format("bt://{}@{}/{}", project, c.job_id, c.name);
+}
+
 json::object RowJson(const api::TrainingProjectBody& project, const api::CheckpointBody& c) {
   return {{"project", project.name},
           {"training_project_id", project.id},
           {"training_job_id", c.job_id},
           {"checkpoint_id", c.name},
-          {"source", fmt::format("bt://{}@{}/{}", project.name, c.job_id, c.name)},
+          {"source", SourceOf(project.name, c)},
           {"checkpoint_type", c.type},
           {"base_model", c.base_model.empty() ? json::value(nullptr) : json::value(c.base_model)},
           {"sync_status", c.sync_status},
@@ -132,11 +158,7 @@ Status CheckpointPusher::Open() {
 
 Result<PushedCheckpoint> CheckpointPusher::Push(const std::string& dir, const std::string& name) {
   BDN_ASSIGN(const auto tree, os::OpenRealFs(dir));
-  BDN_ASSIGN(const auto before, mirror::TakeSnapshot(*tree, ""));
-  if (!options_.complete_marker.empty() && !before.Has(options_.complete_marker)) {
-    return Error(Code::kFailedPrecondition,
-                 fmt::format("{} is not complete: it has no {}", dir, options_.complete_marker));
-  }
+  BDN_ASSIGN(const auto before, LookAt(*tree, dir, options_.complete_marker));
   const Adapter adapter = ReadAdapter(*tree);
   std::string type = options_.type;
   if (type.empty()) type = adapter.is || options_.rank > 0 ? "lora" : "full";
@@ -196,7 +218,8 @@ ExitCode CheckpointPush(App& app, const CheckpointOptions& options) {
   std::string dir = AbsolutePath(options.dir);
   while (dir.size() > 1 && (dir.ends_with('/') || dir.ends_with("/."))) dir.pop_back();
   const std::string name = options.name.empty() ? dir.substr(dir.rfind('/') + 1) : options.name;
-  BDN_TRY(os::OpenRealFs(dir));  // before anything is made on the control plane
+  BDN_ASSIGN(const auto tree, os::OpenRealFs(dir));
+  BDN_TRY(LookAt(*tree, dir, options.complete_marker));
   CheckpointPusher pusher(app, connection, options);
   BDN_TRY(pusher.Open());
   BDN_ASSIGN(const auto pushed, pusher.Push(dir, name));
@@ -222,8 +245,7 @@ ExitCode CheckpointLs(App& app, const CheckpointOptions& options) {
       BDN_ASSIGN(const auto checkpoints, catalogue.Checkpoints(app.ctx, project.id, job.id));
       for (const auto& c : checkpoints) {
         rows.push_back(RowJson(project, c));
-        table.Row({fmt::format("bt://{}@{}/{}", project.name, job.id, c.name), c.type,
-                   c.base_model.empty() ? "-" : c.base_model,
+        table.Row({SourceOf(project.name, c), c.type, c.base_model.empty() ? "-" : c.base_model,
                    api::IsComplete(c) ? FormatBytes(static_cast<double>(c.size_bytes)) : "-",
                    c.sync_status, c.created_at});
       }
@@ -247,7 +269,12 @@ ExitCode CheckpointShow(App& app, const std::string& ref) {
   BDN_ASSIGN(const model::SourceUri uri, ParseRef(ref));
   BDN_ASSIGN(const Connection connection, Connect(app));
   ControlCatalogue catalogue(connection);
-  BDN_ASSIGN(const auto found, source::ResolveCheckpoint(app.ctx, catalogue, uri));
+  BDN_ASSIGN(auto found, source::ResolveCheckpoint(app.ctx, catalogue, uri));
+  found.name = source::QualifiedName(found);
+  BDN_ASSIGN(const auto projects, catalogue.Projects(app.ctx));
+  const auto project = std::find_if(projects.begin(), projects.end(),
+                                    [&](const auto& p) { return p.id == found.project_id; });
+  const std::string project_name = project == projects.end() ? found.project_id : project->name;
   std::vector<api::CheckpointFileBody> files;
   for (std::uint64_t next = 0;;) {
     // Of one checkpoint, whichever form named it: its id is the same in both lists.
@@ -262,7 +289,7 @@ ExitCode CheckpointShow(App& app, const std::string& ref) {
   }
   const auto path_of = [&](const api::CheckpointFileBody& file) {
     // A checkpoint of a loops run is listed by its name there, without "weights/" in front.
-    for (const std::string& name : {found.name, found.name.substr(found.name.rfind('/') + 1)}) {
+    for (const std::string& name : {found.name, found.name.substr(found.name.find('/') + 1)}) {
       const std::string front = "rank-0/" + name + "/";
       if (file.name.starts_with(front)) return file.name.substr(front.size());
     }
@@ -273,16 +300,17 @@ ExitCode CheckpointShow(App& app, const std::string& ref) {
     for (const auto& file : files) {
       list.push_back(json::object{{"path", path_of(file)}, {"size", file.size_bytes}});
     }
-    json::object row = RowJson({found.project_id, uri.loops ? "" : uri.bucket, ""}, found);
+    json::object row = RowJson({found.project_id, project_name, ""}, found);
     row["files"] = std::move(list);
     app.terminal.Out(json::serialize(row) + "\n");
     return 0;
   }
   std::string text = fmt::format(
-      "job         {}\ncheckpoint  {}\ntype        {}\nbase model  {}\nstatus      {}\n"
-      "created     {}\nmanifest    {}\n",
-      found.job_id, found.name, found.type, found.base_model.empty() ? "-" : found.base_model,
-      found.sync_status, found.created_at, found.manifest);
+      "source      {}\njob         {}\ncheckpoint  {}\ntype        {}\nbase model  {}\n"
+      "status      {}\ncreated     {}\nmanifest    {}\n",
+      SourceOf(project_name, found), found.job_id, found.name, found.type,
+      found.base_model.empty() ? "-" : found.base_model, found.sync_status, found.created_at,
+      found.manifest);
   for (const auto& file : files) {
     text += fmt::format("{:>10}  {}\n", FormatBytes(static_cast<double>(file.size_bytes)),
                         path_of(file));

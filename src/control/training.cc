@@ -398,9 +398,10 @@ Result<std::optional<mirror::StoredTree>> TrainingStore::FindTree(const Context&
   BDN_ASSIGN(const auto found, source::ResolveCheckpoint(ctx, catalogue, weights.uri));
   mirror::StoredTree tree;
   BDN_ASSIGN(tree.manifest, crypto::ParseDigest(found.manifest));
-  tree.pin.fingerprint = fmt::format("{}/{}@{}", found.job_id, found.name, found.manifest);
+  const std::string name = source::QualifiedName(found);
+  tree.pin.fingerprint = fmt::format("{}/{}@{}", found.job_id, name, found.manifest);
   tree.pin.fingerprint_type = "checkpoint";
-  tree.pin.identity = fmt::format("bt://{}@{}/{}", found.project_id, found.job_id, found.name);
+  tree.pin.identity = fmt::format("bt://{}@{}/{}", found.project_id, found.job_id, name);
   return std::optional(std::move(tree));
 }
 

@@ -105,11 +105,17 @@ TEST_F(TrainingStoreTest, LoopsNamesAreCheckpointsOfTheRunsJob) {
   const auto sampler = Push("k4q95w5", "sampler_weights/step-100", "s");
   const auto trainer = Push("k4q95w5", "weights/step-100", "t");
   EXPECT_EQ(PinOf("bt://loops:k4q95w5/sampler_weights/step-100"),
-            "k4q95w5/step-100@" + sampler.manifest);
-  EXPECT_EQ(PinOf("bt://loops:k4q95w5/weights/step-100"), "k4q95w5/step-100@" + trainer.manifest);
+            "k4q95w5/sampler_weights/step-100@" + sampler.manifest);
+  EXPECT_EQ(PinOf("bt://loops:k4q95w5/weights/step-100"),
+            "k4q95w5/weights/step-100@" + trainer.manifest);
+  const auto by_run = Find("bt://loops:k4q95w5/weights/step-100");
+  const auto by_project = Find("bt://demo@k4q95w5/weights/step-100");
+  ASSERT_TRUE(by_run && *by_run && by_project && *by_project);
+  EXPECT_EQ((*by_run)->pin.identity, (*by_project)->pin.identity) << "two names of one checkpoint";
   EXPECT_EQ(PinOf("bt://demo@k4q95w5/weights/step-100"),
             "k4q95w5/weights/step-100@" + trainer.manifest);
-  EXPECT_THAT(PinOf("bt://loops:k4q95w5/weights/step-1"), HasSubstr("it has: sampler step-100"));
+  EXPECT_THAT(PinOf("bt://loops:k4q95w5/weights/step-1"),
+              HasSubstr("it has: sampler_weights/step-100"));
 }
 
 TEST_F(TrainingStoreTest, PagesGoOnAcrossCheckpointsAndShowCompleteOnesOnly) {

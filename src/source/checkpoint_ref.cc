@@ -53,6 +53,11 @@ Error StillSyncing(const std::string& where) {
       .WithHint("deploy again once `bdn checkpoint ls` shows it as COMPLETE");
 }
 
+std::string ListHint(const std::string& project) {
+  const std::string_view quote = project.find(' ') == std::string::npos ? "" : "'";
+  return fmt::format("`bdn checkpoint ls --project {0}{1}{0}` shows what it has", quote, project);
+}
+
 // The named one, or the newest that is complete; nullopt when the newest is asked for and there is
 // none.
 Result<std::optional<api::CheckpointBody>> Pick(std::vector<api::CheckpointBody> checkpoints,
@@ -104,7 +109,7 @@ Result<api::CheckpointBody> ResolveLoops(const Context& ctx,
   return Error(
       Code::kNotFound,
       fmt::format("the loops run '{}' has no {} checkpoint '{}'; it has: {}", uri.bucket, target,
-                  name, Names(checkpoints, [](const auto& c) { return c.target + " " + c.name; })));
+                  name, Names(checkpoints, [](const auto& c) { return QualifiedName(c); })));
 }
 
 Result<api::TrainingProjectBody> FindProject(const Context& ctx,
@@ -125,6 +130,11 @@ Result<api::TrainingProjectBody> FindProject(const Context& ctx,
 
 std::string_view LoopsTarget(std::string_view kind) {
   return kind == "sampler_weights" ? "sampler" : "trainer";
+}
+
+std::string QualifiedName(const api::CheckpointBody& checkpoint) {
+  if (checkpoint.target.empty()) return checkpoint.name;
+  return (checkpoint.target == "sampler" ? "sampler_weights/" : "weights/") + checkpoint.name;
 }
 
 Result<api::CheckpointBody> ResolveCheckpoint(const Context& ctx,
@@ -156,7 +166,8 @@ Result<api::CheckpointBody> ResolveCheckpoint(const Context& ctx,
     return Error(Code::kNotFound,
                  fmt::format("the job '{}' of the training project '{}' has no complete "
                              "checkpoint yet",
-                             uri.revision, uri.bucket));
+                             uri.revision, uri.bucket))
+        .WithHint(ListHint(uri.bucket));
   }
   SortByAge(jobs);
   std::size_t asked = 0;
@@ -169,7 +180,8 @@ Result<api::CheckpointBody> ResolveCheckpoint(const Context& ctx,
   }
   return Error(Code::kNotFound, fmt::format("no job of the training project '{}' has a complete "
                                             "checkpoint yet",
-                                            uri.bucket));
+                                            uri.bucket))
+      .WithHint(ListHint(uri.bucket));
 }
 
 }  // namespace bdn::source

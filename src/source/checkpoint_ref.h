@@ -43,4 +43,8 @@ Result<api::CheckpointBody> ResolveCheckpoint(const Context& ctx,
 // "sampler_weights" → "sampler", "weights" → "trainer".
 std::string_view LoopsTarget(std::string_view kind);
 
+// What tells a checkpoint from every other one of its job, as a bt:// URI says it: a run may have
+// weights/s1 and sampler_weights/s1. The name alone where the list gives no target.
+std::string QualifiedName(const api::CheckpointBody& checkpoint);
+
 }  // namespace bdn::source

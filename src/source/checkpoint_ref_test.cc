@@ -108,6 +108,22 @@ TEST_F(CheckpointRefTest, ASyncingCheckpointIsRefusedByName) {
   }
 }
 
+TEST_F(CheckpointRefTest, WhereNothingIsCompleteTheHintListsTheProject) {
+  catalogue_.projects = {{"p1", "demo", ""}, {"p2", "my model", ""}};
+  catalogue_.jobs["p1"] = {Job("j", "")};
+  const std::pair<const char*, const char*> cases[] = {
+      {"bt://demo", "`bdn checkpoint ls --project demo`"},
+      {"bt://demo@j", "`bdn checkpoint ls --project demo`"},
+      {"bt://my model", "`bdn checkpoint ls --project 'my model'`"}};
+  for (const auto& [source, hint] : cases) {
+    const auto uri = model::ParseSourceUri(source);
+    ASSERT_TRUE(uri) << source;
+    const auto found = ResolveCheckpoint(ctx_, catalogue_, *uri);
+    ASSERT_FALSE(found) << source;
+    EXPECT_THAT(found.error().hint(), HasSubstr(hint)) << source;
+  }
+}
+
 TEST_F(CheckpointRefTest, ErrorsNameWhatThereIs) {
   EXPECT_EQ(Resolve("bt://nothing"),
             "there is no training project 'nothing'; there is: demo, other");
@@ -127,7 +143,10 @@ TEST_F(CheckpointRefTest, LoopsFindsTheTargetOfTheRun) {
   EXPECT_EQ(Resolve("bt://loops:k4/sampler_weights/step-1"), "k4/step-1");
   EXPECT_EQ(Resolve("bt://loops:k4/weights/step-2"), "k4/step-2");
   EXPECT_THAT(Resolve("bt://loops:k4/weights/step-1"),
-              HasSubstr("has no trainer checkpoint 'step-1'; it has: sampler step-1"));
+              HasSubstr("has no trainer checkpoint 'step-1'; it has: sampler_weights/step-1"));
+  EXPECT_EQ(QualifiedName(sampler), "sampler_weights/step-1");
+  EXPECT_EQ(QualifiedName(trainer), "weights/step-2");
+  EXPECT_EQ(QualifiedName(Checkpoint("step-3", "", "")), "step-3");
   catalogue_.loops["two"] = {sampler, sampler};
   const auto uri = model::ParseSourceUri("bt://loops:two/sampler_weights/step-1");
   EXPECT_EQ(ResolveCheckpoint(ctx_, catalogue_, *uri).error().code(), Code::kInvalidArgument);

@@ -277,7 +277,8 @@ Result<TrainingStoreSource::State> TrainingStoreSource::Look(const Context& ctx,
                               file.body.size_bytes, file.body.last_modified.size(),
                               file.body.last_modified));
   }
-  state.fingerprint = fmt::format("{}/{}@sha256:{}", found.job_id, found.name, hasher.FinishHex());
+  state.fingerprint =
+      fmt::format("{}/{}@sha256:{}", found.job_id, QualifiedName(found), hasher.FinishHex());
   *identity = fmt::format("{}://{}@{}/{} at {}", uri_.loops ? "bt-loops" : "bt", found.project_id,
                           found.job_id, uri_.loops ? found.target + "/" + found.name : found.name,
                           net::RedactUrl(api_->base().ToString()));

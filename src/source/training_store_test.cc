@@ -296,7 +296,7 @@ TEST_F(TrainingStoreTest, LoopsIsReadByItsOwnLists) {
   loops.store.Put("rank-0/c-2/w", "2");
   const auto pin = loops.source().Resolve(loops.ctx);
   ASSERT_TRUE(pin) << pin.error().message();
-  EXPECT_THAT(pin->fingerprint, ::testing::StartsWith("run/c-1@sha256:"));
+  EXPECT_THAT(pin->fingerprint, ::testing::StartsWith("run/sampler_weights/c-1@sha256:"));
   const auto files = loops.source().List(loops.ctx, *pin);
   ASSERT_EQ(files->size(), 1u);
   EXPECT_EQ(*ReadRange(loops.ctx, loops.source(), *pin, files->at(0), {0, 1}), "1");

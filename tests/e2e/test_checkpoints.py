@@ -137,9 +137,55 @@ def test_the_loops_form(node, work, location):
     assert stored(node) == before
     assert mounted_tree(node, "s", location, work) == tree_of(sampler)
     assert mounted_tree(node, "t", location, work) == tree_of(trainer)
-    for ref in ("bt://loops:k4q95w5/weights/step-100", "bt://demo@k4q95w5/weights/step-100"):
-        shown = node.ok("checkpoint", "show", ref, "--json").json()
-        assert {f["path"] for f in shown["files"]} == set(tree_of(trainer)[0]), ref
+    for kind, tree in {"weights": trainer, "sampler_weights": sampler}.items():
+        # One name of it everywhere, which says the target and is a source.
+        named = f"bt://demo@k4q95w5/{kind}/step-100"
+        assert named in node.ok("checkpoint", "ls").out
+        for ref in (f"bt://loops:k4q95w5/{kind}/step-100", named):
+            shown = node.ok("checkpoint", "show", ref, "--json").json()
+            assert {f["path"] for f in shown["files"]} == set(tree_of(tree)[0]), ref
+            assert (shown["source"], shown["project"]) == (named, "demo"), ref
+            assert shown["checkpoint_id"] == f"{kind}/step-100", ref
+            text = node.ok("checkpoint", "show", ref).out
+            assert f"source      {named}\n" in text and f"checkpoint  {kind}/step-100\n" in text
+    for name, kind in {"s": "sampler_weights", "t": "weights"}.items():
+        (mount,) = node.status(name)["mounts"]
+        assert mount["pin"].startswith(f"k4q95w5/{kind}/step-100@b3:")
+
+
+def test_what_is_no_checkpoint_leaves_nothing_on_the_control_plane(node, work):
+    lone = work / "lone"
+    (lone / "empty").mkdir(parents=True)
+    (lone / "dangling").symlink_to("nowhere")
+    refused = node.bdn("checkpoint", "push", lone, "--project", "typo", "--job", "j1")
+    assert refused.code == 1 and "a checkpoint needs at least one file" in refused.err, refused
+    refused = node.bdn("checkpoint", "push", make_checkpoint(work / "c", big=1000),
+                       "--project", "typo", "--job", "j1", "--complete-marker", "DONE")
+    assert refused.code == 7, refused
+    assert node.get("/v1/training_projects")["training_projects"] == []
+
+
+def test_a_project_without_a_complete_checkpoint_says_how_to_look(node, work):
+    big = make_checkpoint(work / "checkpoint-20", 2, big=6 * CHUNK)
+    push = node.spawn("checkpoint", "push", big, "--project", "typo", "--job", "j1")
+    wait_until(lambda: checkpoints(node), what="a checkpoint that is begun")
+    push.kill()
+    config = write_config(work / "c", [{"source": "bt://typo", "mount_location": "/x"}],
+                          model_name="c")
+    refused = node.bdn("push", config, "--wait")
+    assert refused.code != 0 and "has a complete checkpoint yet" in refused.err, refused
+    assert "bdn checkpoint ls --project typo" in refused.err, refused
+    shown = node.bdn("checkpoint", "show", "bt://typo")
+    assert "bdn checkpoint ls --project typo" in shown.err, shown
+
+
+def test_explain_says_with_which_key_a_checkpoint_is_read(node, work):
+    node.ok("checkpoint", "push", make_checkpoint(work / "checkpoint-10", big=1000), *PUSH)
+    config = write_config(work / "c", [{"source": "bt://demo", "mount_location": "/x"}],
+                          model_name="c")
+    explained = node.ok("validate", config, "--explain").out
+    assert "the control plane's training store is read with its API key" in explained
+    assert "anonymously" not in explained
 
 
 def test_what_is_named_wrongly_says_what_there_is(node, work):
@@ -353,9 +399,54 @@ def test_another_bdn_is_a_training_store(node, other, work, location):
     (mount,) = other.status(again["id"])["mounts"]
     assert mount["bytes_reused"] == mount["bytes"], "a second mirror fetches nothing"
     deploy(other, work, "bt://loops:run-7/sampler_weights/step-1", name="loops", location=location)
+    (mount,) = other.status("loops")["mounts"]
+    assert mount["pin"].startswith("run-7/sampler_weights/step-1@sha256:")
     assert mounted_tree(other, "loops", location, work)[0] == tree_of(checkpoint)[0]
     node.stop()
     assert mounted_tree(other, "again", location, work), "a start does not need the store"
+
+
+def test_other_credentials_of_a_remote_store_fetch_nothing_again(node, other, work, location):
+    node.ok("checkpoint", "push", make_checkpoint(work / "checkpoint-10"), *PUSH)
+    source = "bt://demo@run-7/checkpoint-10"
+    deploy(other, work, source, name="first", location=location)
+    before = stored(other)
+    first_key = other.env["BDN_BT_API_KEY"]
+    created = node.ok("key", "create", "another").out.split()
+    other.stop()
+    other.env["BDN_BT_API_KEY"] = next(word for word in created if len(word) >= 32)
+    assert other.env["BDN_BT_API_KEY"] != first_key
+    other.start()
+    # Patterns make a mirror of its own, which asks the store again.
+    deploy(other, work, source, name="second", location=location, ignore_patterns=["none/*"])
+    (mount,) = other.status("second")["mounts"]
+    assert mount["bytes_reused"] == mount["bytes"] > 0
+    # So does a secret in place of the variable.
+    other.ok("secret", "set", "bt_key", stdin=first_key)
+    deploy(other, work, source, name="third", location=location, auth_secret_name="bt_key")
+    (mount,) = other.status("third")["mounts"]
+    assert mount["bytes_reused"] == mount["bytes"] > 0
+    assert {k: v for k, v in stored(other).items() if k in before} == before
+
+
+def test_a_new_remote_checkpoint_is_fetched_whole_and_stored_once(node, other, work, location):
+    """The store publishes no hashes: equal files of two checkpoints are known to be equal only
+    after they were read."""
+    make_checkpoint(work / "checkpoint-10")
+    second = make_checkpoint(work / "checkpoint-20")
+    (second / "trainer_state.json").write_text('{"global_step": 20}')
+    node.ok("checkpoint", "push", work / "checkpoint-10", *PUSH)
+    node.ok("checkpoint", "push", second, *PUSH)
+    deploy(other, work, "bt://demo@run-7/checkpoint-10", name="first", location=location)
+    before = stored(other)
+    deploy(other, work, "bt://demo@run-7/checkpoint-20", name="second", location=location)
+    (mount,) = other.status("second")["mounts"]
+    assert mount["bytes"] > CHUNK and mount["bytes_reused"] == 0, "every file is fetched"
+    after = stored(other)
+    assert {k: v for k, v in after.items() if k in before} == before
+    added = sum(size for key, (_, size) in after.items() if key not in before)
+    assert added < 10_000, "the file that differs, and a manifest"
+    assert mounted_tree(other, "second", location, work)[0] == tree_of(second)[0]
 
 
 def test_a_remote_latest_is_pinned_and_syncing_is_refused(node, other, work, location):

@@ -300,11 +300,10 @@ void WarnOfWhatIsLeftOut(const YamlNode& item,
   findings.Warning(
       loc + ".allow_patterns", *item.Find("allow_patterns"),
       fmt::format(
-          "allow_patterns select *.safetensors but not {}: a model in several files does not "
-          "load without its index, and most need their tokenizer. Add '*.json', or leave "
-          "allow_patterns out. Note that '*' does not match '/': write '**/*.safetensors' "
-          "for files in subdirectories",
-          missing));
+          "{}{}: a model in several files does not load without its index, and most need their "
+          "tokenizer. Add '*.json', or leave allow_patterns out. Note that '*' does not match '/': "
+          "write '**/*.safetensors' for files in subdirectories",
+          kLeavesWhatLoads, missing));
 }
 
 void WarnOfMissingCredentials(const YamlNode& item,
@@ -312,17 +311,8 @@ void WarnOfMissingCredentials(const YamlNode& item,
                               Findings& findings,
                               const WeightsSource& weights) {
   if (weights.auth.method != AuthMethod::kNone || item.Find("source") == nullptr) return;
-  const Scheme scheme = weights.uri.scheme;
-  if (scheme == Scheme::kS3 || scheme == Scheme::kR2 || scheme == Scheme::kCw ||
-      scheme == Scheme::kAzure) {
-    findings.Warning(loc, item,
-                     fmt::format("secret_id is required: mirroring from {}:// fails without auth",
-                                 SchemeName(scheme)));
-  } else if (scheme == Scheme::kGs) {
-    findings.Warning(loc, item,
-                     "no credentials configured: need either OIDC config or secret_id: mirroring "
-                     "from gs:// fails without auth");
-  }
+  std::string message = MissingCredentials(weights.uri.scheme);
+  if (!message.empty()) findings.Warning(loc, item, std::move(message));
 }
 
 WeightsSource ReadItem(const YamlNode& item, const std::string& loc, Findings& findings) {
@@ -393,6 +383,19 @@ void CheckPlaces(const YamlNode& list,
 }
 
 }  // namespace
+
+std::string MissingCredentials(Scheme scheme) {
+  if (scheme == Scheme::kS3 || scheme == Scheme::kR2 || scheme == Scheme::kCw ||
+      scheme == Scheme::kAzure) {
+    return fmt::format("secret_id is required: mirroring from {}:// fails without auth",
+                       SchemeName(scheme));
+  }
+  if (scheme == Scheme::kGs) {
+    return "no credentials configured: need either OIDC config or secret_id: mirroring from gs:// "
+           "fails without auth";
+  }
+  return {};
+}
 
 std::vector<WeightsSource> ReadWeights(const YamlNode& list, Findings& findings) {
   std::vector<WeightsSource> items;

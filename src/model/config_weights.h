@@ -30,6 +30,12 @@ inline constexpr std::string_view kNotAList = "Input should be a valid list";
 inline constexpr std::string_view kNotADictionary = "Input should be a valid dictionary";
 inline constexpr std::string_view kTooShort = "String should have at least 1 character";
 
+// How the warning begins that a list takes *.safetensors and leaves the index or the tokenizer.
+inline constexpr std::string_view kLeavesWhatLoads = "allow_patterns select *.safetensors but not ";
+
+// What a source of this scheme without credentials deserves as a warning; empty: it may be public.
+std::string MissingCredentials(Scheme scheme);
+
 // The value of `weights`; what was readable of every item, whatever was wrong with it.
 std::vector<WeightsSource> ReadWeights(const codec::YamlNode& list, Findings& findings);
 

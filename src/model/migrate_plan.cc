@@ -241,6 +241,18 @@ void ReadMount(ItemReader& reader,
               weight.mount);
 }
 
+// An empty name is no auth, with which no cloud can be read.
+void WarnOfNoSecret(ItemReader& reader, const PlannedWeight& weight) {
+  if (!weight.secret.empty()) return;
+  const auto uri = ParseSourceUri(weight.source);
+  const std::string message = uri ? MissingCredentials(uri->scheme) : std::string();
+  if (message.empty()) return;
+  reader.Warn(weight.secret_node == nullptr ? reader.item() : *weight.secret_node,
+              fmt::format("{}; name a secret that holds credentials of that service as "
+                          "`auth_secret_name` of the new item of {}",
+                          message, weight.source));
+}
+
 void ReadModel(const YamlNode& item, std::string loc, bool is_hf_cache, MigratePlan& plan) {
   ItemReader reader(item, std::move(loc), plan);
   if (!reader.IsMapping()) return;
@@ -266,6 +278,7 @@ void ReadModel(const YamlNode& item, std::string loc, bool is_hf_cache, MigrateP
                             weight.secret, weight.secret_node == nullptr ? " (the default)" : "",
                             weight.source));
   }
+  WarnOfNoSecret(reader, weight);
   if (kind->name == "hf" && volume && weight.source.find('@') == std::string::npos) {
     reader.Warn(item, fmt::format("{} names no revision: the commit that `main` has when it is "
                                   "mirrored is taken",

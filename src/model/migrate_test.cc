@@ -193,6 +193,13 @@ constexpr Rule kRules[] = {
     {"hf_access_token where it cannot work, by default", "clouds",
      "(the default) cannot work for gs"},
     {"hf_access_token where it cannot work, written", "clouds", "cannot work for azure://"},
+    {"no secret, r2", "no_secret",
+     "warning config.yaml:6: secret_id is required: mirroring from r2:// fails without auth; "},
+    {"no secret, s3", "no_secret", "mirroring from s3:// fails without auth; "},
+    {"no secret, azure", "no_secret", "mirroring from azure:// fails without auth; "},
+    {"no secret, gcs", "no_secret",
+     "either OIDC config or secret_id: mirroring from gs:// fails without auth; "},
+    {"no secret: what to write", "no_secret", "as `auth_secret_name` of the new item of r2://"},
     {"a revision of a cloud", "corpus_every_cloud", "the revision 'v2' is left out"},
     {"a volume without a revision", "corpus_sharded_llm", "names no revision"},
     {"an unknown key", "corpus_empty_lists", "'priority' has no equivalent"},
@@ -311,6 +318,27 @@ TEST(Migrate, AnEmptySecretNameMeansNoAuth) {
   EXPECT_THAT(Weights("- {repo_id: a/b, use_volume: false}\n"),
               HasSubstr("  auth:\n    auth_method: CUSTOM_SECRET\n"
                         "    auth_secret_name: hf_access_token\n"));
+}
+
+// What `bdn validate` would say of the result is said before it is written.
+TEST(Migrate, AnEmptySecretNameIsWarnedOfWhereTheResultIs) {
+  for (const auto& [kind, repo] : {std::pair("hf", "a/b"),
+                                   {"gcs", "b/p"},
+                                   {"s3", "b/p"},
+                                   {"azure", "account/container/p"},
+                                   {"r2", "acct.bkt/p"}}) {
+    const MigrateResult result =
+        Migrate(fmt::format("model_cache: [{{repo_id: {}, kind: {}, revision: v1, "
+                            "use_volume: true, volume_folder: r, runtime_secret_name: ''}}]\n",
+                            repo, kind),
+                {});
+    ASSERT_EQ(result.outcome, MigrateOutcome::kMigrated) << Describe(result);
+    const auto validated = ParseConfig(result.text).warnings;
+    EXPECT_EQ(validated.empty(), kind == std::string_view("hf"));
+    for (const Finding& finding : validated) {
+      EXPECT_THAT(Describe(result), HasSubstr(finding.message)) << kind;
+    }
+  }
 }
 
 TEST(Migrate, WhatDoesNotValidateIsRefusedWithTheReason) {

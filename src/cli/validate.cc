@@ -197,7 +197,10 @@ ExitCode Validate(App& app, const ValidateOptions& options) {
   }
   std::vector<SourceExplanation> explained;
   const bool explain = options.explain && report.config.has_value();
-  if (explain) explained = Explain(app, options, *report.config);
+  if (explain) {
+    explained = Explain(app, options, *report.config);
+    model::TakeBackWhatListsDecide(explained, report.warnings);
+  }
   BDN_TRY(app.ctx.Check());
   if (app.json) {
     app.terminal.Out(model::ValidateJson(report, explain ? &explained : nullptr) + "\n");

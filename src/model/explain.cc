@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "model/config_weights.h"
+
 namespace bdn::model {
 namespace {
 
@@ -110,6 +112,7 @@ class Check {
                        files_.size()));
     }
     CheckPatterns();
+    CheckTraps();
     for (const auto& [name, directory] : directories_) {
       if (directory.selected.empty()) continue;
       CheckShards(name, directory);
@@ -131,9 +134,8 @@ class Check {
     if (selected) {
       ++selection_.selected_files;
       selection_.selected_bytes += file.size;
-    } else {
-      left_.push_back(file.path);
     }
+    (selected ? selected_ : left_).push_back(file.path);
     const auto slash = file.path.rfind('/');
     const bool top = slash == std::string::npos;
     Directory& directory = directories_[top ? "" : file.path.substr(0, slash)];
@@ -157,6 +159,7 @@ class Check {
     if (patterns_.allow()) {
       for (const Pattern& pattern : *patterns_.allow()) {
         if (!matches_none(pattern)) continue;
+        unmatched_.push_back(pattern.text());
         Find("pattern_selects_nothing",
              fmt::format("the allow pattern '{}' matches none of the {} files{}", pattern.text(),
                          files_.size(), deeper(pattern)));
@@ -164,9 +167,22 @@ class Check {
     }
     for (const Pattern& pattern : patterns_.ignore()) {
       if (!matches_none(pattern)) continue;
+      unmatched_.push_back(pattern.text());
       Find("pattern_ignores_nothing",
            fmt::format("the ignore pattern '{}' matches none of the {} files{}", pattern.text(),
                        files_.size(), deeper(pattern)));
+    }
+  }
+
+  // Patterns that match nothing at all are named by CheckPatterns already.
+  void CheckTraps() {
+    std::vector<std::string> traps = patterns_.TopLevelTraps(left_);
+    for (std::string& trap : patterns_.IgnoreTraps(selected_)) traps.push_back(std::move(trap));
+    for (std::string& trap : traps) {
+      const bool named = std::any_of(unmatched_.begin(), unmatched_.end(), [&](const auto& text) {
+        return trap.starts_with(fmt::format("'{}' ", text));
+      });
+      if (!named) Find("pattern_top_level_only", std::move(trap));
     }
   }
 
@@ -286,7 +302,9 @@ class Check {
   const std::vector<ListedFile>& files_;
   Selection selection_;
   std::map<std::string, Directory> directories_;
+  std::vector<std::string> selected_;
   std::vector<std::string> left_;
+  std::vector<std::string> unmatched_;  // patterns
   bool weights_ = false;
 };
 
@@ -361,6 +379,17 @@ std::string_view RevisionKindName(RevisionKind kind) {
 std::string_view SecretStateName(SecretState state) {
   constexpr std::array<std::string_view, 4> kNames{"none", "set", "not_set", "unknown"};
   return kNames[static_cast<std::size_t>(state)];
+}
+
+void TakeBackWhatListsDecide(const std::vector<SourceExplanation>& explained,
+                             std::vector<Finding>& warnings) {
+  for (std::size_t i = 0; i < explained.size(); ++i) {
+    if (!explained[i].selection) continue;
+    const std::string loc = fmt::format("weights.{}.allow_patterns", i);
+    std::erase_if(warnings, [&](const Finding& warning) {
+      return warning.loc == loc && warning.message.starts_with(kLeavesWhatLoads);
+    });
+  }
 }
 
 }  // namespace bdn::model

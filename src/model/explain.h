@@ -22,6 +22,7 @@ struct ListedFile {
 //   nothing_selected         no file at all; the mirror will fail
 //   pattern_selects_nothing  an allow pattern that matches no file of the source
 //   pattern_ignores_nothing  an ignore pattern that matches no file of the source
+//   pattern_top_level_only   a pattern like "*.json" that would match files in directories too
 //   shards_left_out          some files of a model in several files are selected, some are not
 //   shards_missing           the source itself lacks files of a model in several files
 //   index_left_out           a model in several files without its *.index.json
@@ -72,5 +73,11 @@ struct SourceExplanation {
   RevisionFacts revision;
   std::vector<std::string> warnings;  // of the source: "the repository was renamed to …"
 };
+
+// Removes the warnings of ParseConfig that guess from the patterns alone whether the index and the
+// tokenizer are left out, of the items whose source was listed: the findings of the selection say
+// whether they are. `explained` has one for every weights item.
+void TakeBackWhatListsDecide(const std::vector<SourceExplanation>& explained,
+                             std::vector<Finding>& warnings);
 
 }  // namespace bdn::model

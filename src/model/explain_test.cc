@@ -68,6 +68,21 @@ TEST(CheckSelection, AnIgnorePatternThatTakesNothingAwayIsNamed) {
   EXPECT_THAT(s.findings[0].message, HasSubstr("write '**/*.bin'"));
 }
 
+TEST(CheckSelection, APatternThatStopsAtTheTopLevelIsNamed) {
+  const Names files{"config.json", "model.safetensors", "sub/x.json", "sub/y.txt"};
+  const Selection s = Select(files, Names{"*.json", "*.safetensors"});
+  EXPECT_THAT(Rules(s), ElementsAre("pattern_top_level_only"));
+  EXPECT_THAT(s.findings[0].message,
+              HasSubstr("'*.json' selects files at the top level only, and 1 file below would "
+                        "match too ('sub/x.json')"));
+  const Selection ignored = Select(files, std::nullopt, {"*.json"});
+  EXPECT_THAT(Rules(ignored), ElementsAre("pattern_top_level_only", "config_left_out"));
+  EXPECT_THAT(ignored.findings[0].message, HasSubstr("'*.json' ignores files at the top level"));
+  // Not of what another pattern selects, or an ignore pattern takes away.
+  EXPECT_THAT(Rules(Select(files, Names{"*.json", "*.safetensors", "sub/"})), IsEmpty());
+  EXPECT_THAT(Rules(Select(files, Names{"*.json", "*.safetensors"}, {"sub/"})), IsEmpty());
+}
+
 TEST(CheckSelection, AShardedModelNeedsItsIndexConfigAndTokenizer) {
   const Selection s = Select(kSharded, Names{"*.safetensors"});
   EXPECT_THAT(Rules(s), ElementsAre("index_left_out", "config_left_out", "tokenizer_left_out"));
@@ -140,6 +155,39 @@ TEST(CheckSelection, DataAndOtherFormatsNeedNoCompanions) {
                            Names{"*.gguf", "*.onnx"})),
               IsEmpty());
   EXPECT_THAT(Rules(Select({"vocab.txt", "data.bin", "config.json"}, Names{"*.bin"})), IsEmpty());
+}
+
+// The warnings of a config with two equal items, the first of which is listed.
+Names WarningsAfterListing(const Names& files) {
+  const std::string item =
+      "source: hf://a/b, allow_patterns: ['*.safetensors', config.json], mount_location: /";
+  ConfigReport report = ParseConfig("weights: [{" + item + "m}, {" + item + "n}]");
+  EXPECT_EQ(report.warnings.size(), 2u);
+  std::vector<SourceExplanation> explained(2);
+  explained[0].selection = Select(files, Names{"*.safetensors", "config.json"});
+  TakeBackWhatListsDecide(explained, report.warnings);
+  Names locs;
+  for (const Finding& warning : report.warnings) locs.push_back(warning.loc);
+  for (const auto& finding : explained[0].selection->findings) locs.push_back(finding.rule);
+  return locs;
+}
+
+TEST(TakeBackWhatListsDecide, ALeftOutIndexOrTokenizerIsDecidedByTheList) {
+  EXPECT_THAT(WarningsAfterListing({"config.json", "model.safetensors"}),
+              ElementsAre("weights.1.allow_patterns"));
+  EXPECT_THAT(WarningsAfterListing({"config.json", "model.safetensors", "tokenizer.json"}),
+              ElementsAre("weights.1.allow_patterns", "tokenizer_left_out"));
+  EXPECT_THAT(WarningsAfterListing(kSharded),
+              ElementsAre("weights.1.allow_patterns", "index_left_out", "tokenizer_left_out"));
+}
+
+TEST(TakeBackWhatListsDecide, OtherWarningsStay) {
+  ConfigReport report = ParseConfig("weights: [{source: s3://b/p, mount_location: /m}]");
+  ASSERT_EQ(report.warnings.size(), 1u);
+  std::vector<SourceExplanation> explained(1);
+  explained[0].selection = Select({"x"}, std::nullopt);
+  TakeBackWhatListsDecide(explained, report.warnings);
+  EXPECT_EQ(report.warnings.size(), 1u);
 }
 
 RevisionFacts Revision(std::string_view source, std::string_view commit = {}) {

@@ -54,6 +54,33 @@ def test_everything_is_said_when_everything_is_there(start, work, repo):
     assert f"pinned: pinned to commit {commit}" in done.out
 
 
+def test_a_pattern_that_stops_at_the_top_level_is_named(start, work, repo):
+    hub = start.hub({"acme/sharded": repo})
+    config = write_config(work / "m", [{**WEIGHTS, "allow_patterns": ["*.json", "*.safetensors"]}])
+    done = bdn("validate", config, "--explain", HF_ENDPOINT=hub.url)
+    assert done.code == 0
+    assert ("'*.json' selects files at the top level only, and 1 file below would match too ('sub/extra.json')"
+            in done.out)
+    assert "[pattern_top_level_only]" in done.out
+
+
+def test_the_list_decides_whether_an_index_or_a_tokenizer_is_left_out(start, work):
+    root = work / "single"
+    root.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (root / name).write_text(name)
+    hub = start.hub({"acme/single": root})
+    config = write_config(work / "m", [
+        {**WEIGHTS, "source": "hf://acme/single", "allow_patterns": ["*.safetensors", "config.json"]}])
+    guess = "but not model.safetensors.index.json and tokenizer.json"
+    assert guess in bdn("validate", config).out
+    assert guess in bdn("validate", config, "--explain", "--offline").out
+    done = bdn("validate", config, "--explain", HF_ENDPOINT=hub.url)
+    assert done.code == 0 and "2 of 2, " in done.out and "warning" not in done.out, done
+    answer = json.loads(bdn("validate", config, "--explain", "--json", HF_ENDPOINT=hub.url).out)
+    assert answer["warnings"] == [] and answer["weights"][0]["explain"]["findings"] == []
+
+
 def test_without_a_control_plane_and_a_source_it_says_unknown(work):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

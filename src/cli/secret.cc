@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/app.h"
+#include "model/secret_name.h"
 #include "source/secret_check.h"
 
 namespace bdn::cli {
@@ -11,6 +12,7 @@ constexpr std::size_t kSecretBytesMax = 64 * 1024;
 }
 
 ExitCode SecretSet(App& app, const SecretOptions& options) {
+  BDN_TRY(model::CheckSecretName(options.name));
   if (options.file == "-" && isatty(STDIN_FILENO) == 1) {
     app.terminal.Err("type the value, then Ctrl-D on a line of its own:\n");
   }

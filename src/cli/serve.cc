@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "cli/app.h"
 #include "cli/operator_network.h"
+#include "cli/user_client_file.h"
 #include "control/doctor_route.h"
 #include "control/http_api.h"
 #include "control/mirror_sources.h"
@@ -215,12 +216,7 @@ Result<ClientFile> LocalClient(const App& app,
                                    app.ctx.clock().Now()));
     *key = fresh.text;
   }
-  const std::string text = ToJson(client);
-  BDN_TRY(WritePrivateFile(o.data + "/client.json", text));
-  if (auto saved = WritePrivateFile(ConfigDir(app.env) + "/client.json", text); !saved) {
-    app.terminal.ShowWarning("other commands will need --url and --api-key: " +
-                             saved.error().message());
-  }
+  BDN_TRY(WritePrivateFile(o.data + "/client.json", ToJson(client)));
   return client;
 }
 
@@ -339,6 +335,7 @@ ExitCode ServeWithControl(App& app, const ServeOptions& o) {
   control::AddAuthentication(router, *control.api);
   BDN_ASSIGN(const auto server, Listen(o, std::move(router)));
   BDN_ASSIGN(const ClientFile client, LocalClient(app, o, control, server->base_url()));
+  const auto claimed = UserClientFile::Claim(app, client, o.data);
   app.terminal.Out(fmt::format("bdn is ready at {} (data in {})\n", client.url, o.data));
   WaitForStop(app);
   log::Info("stopping: waiting for requests in flight, mirrors go back to the queue");

@@ -7,6 +7,7 @@
 
 #include "mirror/spec.h"
 #include "model/manifest.h"
+#include "model/secret_name.h"
 #include "model/volume_ref.h"
 #include "source/secret_check.h"
 #include "source/source_factory.h"
@@ -308,6 +309,7 @@ Result<auth::Workload> ControlPlane::RunWorkload(const std::string& id) {
 }
 
 Status ControlPlane::SetSecret(const std::string& name, std::string_view value, bool check) {
+  BDN_TRY(model::CheckSecretName(name));
   if (check) BDN_TRY(source::CheckSecret(name, value));
   return vault_.Set(options_.org, name, value);
 }

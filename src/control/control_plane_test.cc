@@ -275,6 +275,14 @@ TEST_F(ControlPlaneTest, TagsMoveAndGo) {
   EXPECT_EQ(plane->ListVolumes()->at(0).head, two);
 }
 
+TEST_F(ControlPlaneTest, MetricsNameEveryPhaseAlsoWhenNoMirrorIsOpen) {
+  const auto text = RenderMetrics(*metadata, *plane);
+  ASSERT_TRUE(text);
+  for (const char* phase : {"queued", "resolving", "listing", "fetching", "writing"}) {
+    EXPECT_THAT(*text, HasSubstr("bdn_mirrors_open{phase=\"" + std::string(phase) + "\"} 0"));
+  }
+}
+
 TEST_F(ControlPlaneTest, MetricsCountWhatThereIs) {
   Push(Config());
   const auto text = RenderMetrics(*metadata, *plane);

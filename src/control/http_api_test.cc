@@ -134,6 +134,13 @@ TEST_F(ControlApiTest, AnswersHaveTheDocumentedFields) {
   EXPECT_EQ(Send("PUT", "/v1/volumes/ns/vol/tags/new", body).status, 204);
   EXPECT_EQ(Send("DELETE", "/v1/volumes/ns/vol/tags/new").status, 204);
   EXPECT_EQ(Send("PUT", "/v1/secrets/token", "value").status, 204);
+  // Servers find a secret as a file of its name.
+  for (const char* name : {"a%2Fb", "..%2F..%2Fx", "%2E%2E", "a%00b"}) {
+    for (const char* query : {"", "?check=false"}) {
+      const std::string path = std::string("/v1/secrets/") + name + query;
+      EXPECT_EQ(Send("PUT", path, "value").status, 400) << path;
+    }
+  }
   EXPECT_THAT(Documented("GET /v1/secrets", "/v1/secrets").body,
               ::testing::Not(HasSubstr("value")));
   EXPECT_EQ(Send("DELETE", "/v1/secrets/token").status, 204);

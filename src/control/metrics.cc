@@ -42,7 +42,9 @@ Result<std::string> RenderMetrics(store::Metadata& metadata, ControlPlane& contr
     reused += static_cast<double>(deployment.progress.bytes_reused);
   }
   BDN_ASSIGN(const auto open, metadata.ListOpenMirrors());
-  std::map<std::string, double> by_phase;
+  // Every phase at every time: a series that comes and goes cannot be alerted on.
+  std::map<std::string, double> by_phase{
+      {"queued", 0}, {"resolving", 0}, {"listing", 0}, {"fetching", 0}, {"writing", 0}};
   double rate = 0;
   for (const auto& mirror : open) {
     by_phase[mirror.progress.phase] += 1;

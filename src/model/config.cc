@@ -10,6 +10,7 @@
 #include "codec/yaml.h"
 #include "crypto/hash.h"
 #include "model/config_weights.h"
+#include "model/secret_name.h"
 
 namespace bdn::model {
 namespace {
@@ -77,10 +78,8 @@ void ReadSecrets(const YamlNode& node, Findings& findings, Config& config) {
   for (const YamlMember& member : node.members) {
     const std::string name = member.key.PythonText();
     const std::string loc = "secrets." + name;
-    // Servers find a secret as the file /secrets/<name>.
-    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
-        name.find('\0') != std::string::npos) {
-      findings.Error(loc, member.key, "the name of a secret must be a plain file name");
+    if (auto named = CheckSecretName(name); !named) {
+      findings.Error(loc, member.key, named.error().message());
       continue;
     }
     if (!member.value.IsNull() && member.value.type != YamlType::kString) {

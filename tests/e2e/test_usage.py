@@ -64,6 +64,13 @@ def test_a_mistake_on_the_command_line_is_2_and_named(arguments, said):
     assert said in done.err and "--help" in done.err
 
 
+@pytest.mark.parametrize("name", ["../../x", "bad name/..", "a/b", ".", "..", ""])
+def test_the_name_of_a_secret_is_a_plain_file_name(name):
+    done = bdn("secret", "set", name, stdin="value")
+    assert done.code == 1, done
+    assert "must be a plain file name" in done.err
+
+
 def test_version():
     done = bdn("--version")
     assert done.code == 0 and done.out.startswith("bdn ")
@@ -178,6 +185,52 @@ def test_client_json_and_the_master_key_are_for_their_owner_only(start):
     for path in [node.data / "client.json", node.data / "master.key",
                  node.work / "config/bdn/client.json"]:
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def of_the_user_of(first, start):
+    """A second control plane of the same user, not started."""
+    second = start.stopped_node(name="second")
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        second.env[name] = first.env[name]
+    return second
+
+
+def test_a_second_control_plane_does_not_take_the_commands_from_the_first(start, work):
+    first = start.node()
+    first.push(write_config(work / "m", [], model_name="of-the-first"))
+    second = of_the_user_of(first, start)
+    second.start()
+    said = second.process.text()
+    assert first.url in said and f"BDN_URL={second.url}" in said, said
+    assert f"{second.data}/client.json" in said
+    assert "of-the-first" in first.ok("status").out
+    key = json.loads((second.data / "client.json").read_text())["api_key"]
+    other = first.ok("status", env={"BDN_URL": second.url, "BDN_API_KEY": key})
+    assert other.out.startswith("no deployments")
+    assert second.process.stop() == 0
+    assert "of-the-first" in first.ok("status").out
+
+
+def test_the_users_client_json_is_of_the_control_plane_that_runs(start):
+    first = start.node()
+    file = first.work / "config/bdn/client.json"
+    assert json.loads(file.read_text())["url"] == first.url
+    first.process.signal(9)  # leaves its file, and the next one takes it over
+    first.process.wait()
+    second = of_the_user_of(first, start)
+    second.start()
+    assert json.loads(file.read_text())["url"] == second.url
+    text = file.read_text().replace(second.url, "http://127.0.0.1:1")
+    file.write_text(text)
+    second.process.signal(15)
+    assert second.process.wait() == 0
+    assert file.read_text() == text  # somebody else's by then
+    first.start()
+    assert json.loads(file.read_text())["url"] == first.url
+    first.process.signal(15)
+    assert first.process.wait() == 0
+    assert not file.exists()
+    assert (first.data / "client.json").exists()
 
 
 def test_an_address_in_use_is_said(start, work):

@@ -102,7 +102,8 @@ std::vector<SourceExplanation> Explain(App& app,
 
 bool NeedsCredentials(model::Scheme scheme) {
   return scheme == model::Scheme::kS3 || scheme == model::Scheme::kR2 ||
-         scheme == model::Scheme::kGs;
+         scheme == model::Scheme::kCw || scheme == model::Scheme::kGs ||
+         scheme == model::Scheme::kAzure;
 }
 
 std::string SecretText(const Terminal& terminal,

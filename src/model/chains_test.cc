@@ -177,9 +177,10 @@ TEST(PythonStringValue, ReadsPlainEscapesOnly) {
   }
 }
 
-RC_GTEST_PROP(PythonLiteral, IsReadBackAsItWas, (const std::string& text, bool single)) {
-  RC_PRE(std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; }));
+RC_GTEST_PROP(PythonLiteral, IsReadBackAsItWas, (std::string text, bool single)) {
+  // Control characters are not written as literals. (Left out here: as a precondition they would
+  // discard too many inputs.)
+  std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
   const std::string literal = PythonLiteral(text, single ? '\'' : '"');
   RC_ASSERT(PythonStringValue(literal) == std::optional(text));
 }
